@@ -1,0 +1,1 @@
+"""From files to checked tables, labels in force and time windows."""

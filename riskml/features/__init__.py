@@ -1,0 +1,1 @@
+"""From declared nodes to a table of point-in-time features."""

@@ -1,0 +1,298 @@
+"""From a TOML file, its includes and ``--set`` overrides to a frozen ``Recipe``; every problem at once.
+
+Checks here need no data: keys, types, choices, references between sections, and that each expression parses. Paths in
+a recipe are relative to the recipe, paths in an override to the working directory.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from riskml.errors import ExpressionError, RecipeError, UsageError, near_matches
+from riskml.expression import parse as parse_expression
+from riskml.recipe import spec
+from riskml.recipe.build import Problems, build
+
+_SECTIONS = ("threat", "events", "sources", "labels", "rule", "features", "derive", "train", "backtest", "package")
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> spec.Recipe:
+    """Read, merge and validate a recipe.
+
+    Args:
+        path: the TOML file.
+        overrides: texts ``KEY=VALUE``; the value is TOML, or plain text where it is no valid TOML.
+
+    Raises:
+        UsageError: the file cannot be read.
+        RecipeError: everything wrong in it.
+    """
+    file = Path(path)
+    problems = Problems(file.name)
+    body = _read(file, problems)
+    origin: dict[str, str] = {}
+    body = _with_includes(body, file, problems, origin)
+    for text in overrides:
+        _override(body, text, problems, origin)
+    problems.origin = origin
+    return _recipe(body, file.resolve().parent, file.resolve(), tuple(overrides), problems)
+
+
+def parse_recipe(body: Mapping[str, Any], base: Path | str = ".", file: Path | None = None) -> spec.Recipe:
+    """A recipe from a mapping shaped like the TOML; ``base`` is where its relative paths start."""
+    problems = Problems(file.name if file else "recipe")
+    return _recipe(dict(body), Path(base).resolve(), file, (), problems)
+
+
+def _read(file: Path, problems: Problems) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        folder = file.parent if file.parent.is_dir() else Path(".")
+        near = near_matches(file.name, [p.name for p in folder.glob("*.toml")])
+        raise UsageError(
+            f"no recipe at {file}", near or "give the path of a TOML recipe, or make one with `riskml init DIR`"
+        ) from None
+    except IsADirectoryError:
+        raise UsageError(f"{file} is a folder, not a recipe", "give the path of the TOML file inside it") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is not a text file", "a recipe is a TOML file in UTF-8") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problems.add("", f"is not valid TOML: {error}", "see https://toml.io for the format")
+        raise RecipeError(problems.found) from None
+
+
+def _with_includes(body: dict[str, Any], file: Path, problems: Problems, origin: dict[str, str]) -> dict[str, Any]:
+    """Merge the files of ``include`` under the recipe: lists of tables are joined, other values give way."""
+    names = body.pop("include", [])
+    if isinstance(names, str):
+        names = [names]
+    merged: dict[str, Any] = {}
+    for name in names:
+        part = _read(file.parent / str(name), Problems(str(name)))
+        if "include" in part:
+            problems.add("include", f"{name} includes further files", "include them from the recipe itself")
+            part.pop("include")
+        for key, value in part.items():
+            if key not in body:
+                origin[key] = str(name)
+            merged[key] = _merge(merged.get(key), value)
+    for key, value in body.items():
+        merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
+def _merge(under: Any, over: Any) -> Any:
+    if isinstance(under, dict) and isinstance(over, dict):
+        return {**under, **{k: _merge(under.get(k), v) for k, v in over.items()}}
+    if isinstance(under, list) and isinstance(over, list):
+        return [*under, *over]
+    return over
+
+
+def _override(body: dict[str, Any], text: str, problems: Problems, origin: dict[str, str]) -> None:
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"--set {text}: not KEY=VALUE", "write it as --set train.trials=20")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    if parts[-1] == "path" and isinstance(parsed, str) and "://" not in parsed:
+        parsed = str(Path(parsed).absolute())
+    place = body
+    for part in parts[:-1]:
+        step = place.setdefault(part, {})
+        if not isinstance(step, dict):
+            problems.add(key, f"cannot be set: `{part}` is not a table")
+            return
+        place = step
+    place[parts[-1]] = parsed
+    origin[".".join(parts)] = "--set"
+
+
+def _recipe(
+    body: dict[str, Any], base: Path, file: Path | None, overrides: tuple[str, ...], problems: Problems
+) -> spec.Recipe:
+    for key in body:
+        if key not in _SECTIONS:
+            problems.add(key, "unknown section", near_matches(key, _SECTIONS) or f"known: {', '.join(_SECTIONS)}")
+    made: dict[str, Any] = {}
+    for key, cls in (("threat", spec.Threat), ("labels", spec.Labels)):
+        if key in body:
+            made[key] = build(cls, _located(body[key], base), key, problems)
+        else:
+            problems.add(key, "section is missing")
+    if "events" in body:
+        made["events"] = build(spec.Events, _located(body["events"], base), "events", problems, {"name": "events"})
+    else:
+        problems.add("events", "section is missing")
+    for key, cls in (
+        ("train", spec.Train),
+        ("backtest", spec.Backtest),
+        ("package", spec.Package),
+        ("rule", spec.Rule),
+    ):
+        if key in body:
+            made[key] = build(cls, _versions(body[key]) if key == "rule" else body[key], key, problems)
+    made["sources"] = _sources(body.get("sources", {}), base, problems)
+    made["features"] = _features(body.get("features", []), problems)
+    made["derive"] = _texts(body.get("derive", {}), "derive", problems)
+    if not problems.found:
+        recipe = spec.Recipe(**made, file=file, overrides=overrides)
+        _references(recipe, problems)
+        _expressions(recipe, problems)
+        _ranges(recipe, problems)
+        if not problems.found:
+            return recipe
+    raise RecipeError(problems.found)
+
+
+def _located(body: object, base: Path) -> object:
+    if isinstance(body, dict) and isinstance(path := body.get("path"), str) and "://" not in path:
+        return {**body, "path": str((base / path).absolute())}
+    return body
+
+
+def _versions(body: object) -> object:
+    """The rule with its versions as a tuple of tables, even when one was written as a lone table."""
+    if isinstance(body, dict) and isinstance(body.get("version"), dict):
+        return {**body, "version": [body["version"]]}
+    return body
+
+
+def _sources(body: object, base: Path, problems: Problems) -> dict[str, spec.Stream]:
+    if not isinstance(body, dict):
+        problems.add("sources", "must hold one table per source, such as [sources.logins]")
+        return {}
+    made = {}
+    for name, part in body.items():
+        if name in ("events", "labels"):
+            problems.add(f"sources.{name}", f"the name `{name}` is taken", "choose another name for this source")
+        made[name] = build(spec.Stream, _located(part, base), f"sources.{name}", problems, {"name": name})
+    return made
+
+
+def _features(body: object, problems: Problems) -> tuple[spec.FeatureGroup, ...]:
+    if not isinstance(body, list):
+        problems.add("features", "must be a list of tables, each opened by [[features]]")
+        return ()
+    return tuple(build(spec.FeatureGroup, part, f"features[{i}]", problems) for i, part in enumerate(body))
+
+
+def _texts(body: object, key: str, problems: Problems) -> dict[str, str]:
+    if not isinstance(body, dict):
+        problems.add(key, 'must be a table of name = "expression"')
+        return {}
+    for name, text in body.items():
+        if not isinstance(text, str):
+            problems.add(f"{key}.{name}", "must be an expression in quotes")
+    return {str(k): str(v) for k, v in body.items()}
+
+
+def _references(recipe: spec.Recipe, problems: Problems) -> None:
+    """Names in one section that must exist in another."""
+    entities = recipe.events.entities
+    streams: dict[str, spec.Stream] = {"events": recipe.events, "labels": recipe.events, **recipe.sources}
+    for index, group in enumerate(recipe.features):
+        key = f"features[{index}]"
+        if group.source not in streams:
+            problems.add(
+                f"{key}.source",
+                f"no source `{group.source}`",
+                near_matches(group.source, streams) or f"known: {', '.join(streams)}",
+            )
+            continue
+        source = streams[group.source]
+        if bool(group.by) == bool(group.match):
+            problems.add(key, "needs `by` or `match`, and not both")
+        for name in dict.fromkeys([n for keys in group.by for n in keys] + list(group.match)):
+            if name not in entities:
+                problems.add(
+                    f"{key}.by" if group.by else f"{key}.match",
+                    f"`{name}` is no entity of the events",
+                    near_matches(name, entities) or f"known: {', '.join(entities)}",
+                )
+            elif group.by and name not in source.entities:
+                problems.add(
+                    f"{key}.by",
+                    f"source `{group.source}` has no entity `{name}`",
+                    f"add it to sources.{group.source}.entities, or use `match`",
+                )
+        if group.name is None and (group.where or group.offset or group.match):
+            problems.add(
+                f"{key}.name", "is missing", "a feature with `where`, `offset` or `match` needs a name of its own"
+            )
+    for name in recipe.backtest.cluster_by:
+        if name not in entities:
+            problems.add("backtest.cluster_by", f"`{name}` is no entity of the events", near_matches(name, entities))
+    for name in recipe.backtest.episode.by if recipe.backtest.episode else ():
+        if name not in entities:
+            problems.add("backtest.episode.by", f"`{name}` is no entity of the events", near_matches(name, entities))
+    labels = recipe.labels
+    if labels.path is None and labels.label is None:
+        problems.add("labels", "needs `path` (a table of labels) or `label` (a column of the events)")
+    if labels.path is not None:
+        for key, value in (("match", labels.match), ("known_at", labels.known_at)):
+            if not value:
+                problems.add(f"labels.{key}", "is missing", "a table of labels needs `match` and `known_at`")
+    if labels.source is not None and not labels.routes:
+        problems.add(
+            "labels.routes",
+            "is missing",
+            "say for each label source whether it is independent, alert, inferred or rule",
+        )
+    if recipe.rule is not None and recipe.rule.fired is None and not recipe.rule.versions:
+        problems.add("rule", "needs `fired` (a column of the log) or a [[rule.version]]")
+
+
+def _expressions(recipe: spec.Recipe, problems: Problems) -> None:
+    """Parse every expression of the recipe once."""
+    texts = [(f"features[{i}].where", g.where) for i, g in enumerate(recipe.features) if g.where]
+    texts += [(f"derive.{name}", text) for name, text in recipe.derive.items()]
+    texts += [(f"rule.version[{i}].when", v.when) for i, v in enumerate(recipe.rule.versions if recipe.rule else ())]
+    for key, text in texts:
+        try:
+            parse_expression(text)
+        except ExpressionError as error:
+            problems.add(key, error.message, error.hint)
+
+
+def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
+    """Numbers that must lie in a range."""
+    train, back = recipe.train, recipe.backtest
+    checks = [
+        ("train.trials", train.trials >= 1, "must be at least 1"),
+        ("train.parallel", train.parallel >= 1, "must be at least 1"),
+        ("train.folds", train.folds >= 1, "must be at least 1"),
+        ("train.bag", train.bag >= 1, "must be at least 1"),
+        ("train.negatives", 0 < train.negatives <= 1, "must lie in (0, 1]"),
+        ("train.seconds", train.seconds is None or train.seconds > 0, "must be above 0"),
+        ("train.test", train.test > 0, "must be above 0"),
+        ("train.calibrate", train.calibrate > 0, "must be above 0"),
+        ("train.alerts_per_day", train.alerts_per_day is None or train.alerts_per_day > 0, "must be above 0"),
+        ("backtest.draws", 100 <= back.draws <= 100_000, "must lie between 100 and 100,000"),
+        ("backtest.confidence", 0.5 < back.confidence < 1, "must lie between 0.5 and 1"),
+        ("backtest.allowance", back.allowance > 0, "must be above 0"),
+    ]
+    for index, group in enumerate(recipe.features):
+        checks.append(
+            (f"features[{index}].over", all(w is None or w > 0 for w in group.over), "windows must be above 0")
+        )
+        checks.append(
+            (f"features[{index}].prior", 0 <= group.prior <= 1 and math.isfinite(group.prior), "must lie in [0, 1]")
+        )
+        checks.append((f"features[{index}].strength", group.strength > 0, "must be above 0"))
+        checks.append((f"features[{index}].compute", bool(group.compute), "names nothing to compute"))
+    for key, fine, message in checks:
+        if not fine:
+            problems.add(key, message)

@@ -1,0 +1,246 @@
+"""What a recipe says, as frozen values: one dataclass per table of the TOML file.
+
+Times are integer microseconds UTC, durations integer microseconds. Nothing here reads a file or knows a default that
+depends on data; ``riskml.recipe.parse`` builds these values and reports every problem it finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+SECOND = 1_000_000
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+
+Duration = Annotated[int, "duration"]  # microseconds; "7d" in TOML
+Instant = Annotated[int, "instant"]  # microseconds since 1970 UTC; a time with a zone in TOML
+Route = Literal["independent", "alert", "inferred", "rule"]
+ROUTES: tuple[Route, ...] = ("independent", "alert", "inferred", "rule")  # best first
+
+
+@dataclass(frozen=True)
+class Threat:
+    """``[threat]``: the name, the clock ``status`` shows and what "now" means."""
+
+    name: str
+    opened_at: Instant | None = None
+    as_of: Instant | None = None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """``[events]`` or ``[sources.NAME]``: where rows come from and which columns carry meaning.
+
+    ``path`` is absolute (a file or a glob) or a database URL with its ``${ENV}`` unexpanded; ``entities`` maps the
+    entity's name to its column. ``delay`` is the constant lag until a row is known, ``available_at`` a column with it.
+    """
+
+    name: str
+    path: str
+    id: str | None
+    time: str
+    query: str | None = None
+    timezone: str | None = None
+    available_at: str | None = None
+    delay: Duration = 0
+    sequence: str | None = None
+    entities: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ("",)
+
+
+@dataclass(frozen=True)
+class Events(Stream):
+    """``[events]``: one row per decision; ``inputs`` is the allow-list of raw columns the model may read."""
+
+    amount: str | None = None
+    later: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    pii: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """``[labels]``: outcomes and when they became known.
+
+    Without ``path`` the label is a column of the events and becomes known ``matures_after`` after the event.
+    ``routes`` maps each value of the ``source`` column to one of ``ROUTES``. ``absent`` is "good" or "unknown".
+    """
+
+    matures_after: Duration
+    label: str | None = None
+    path: str | None = None
+    query: str | None = None
+    timezone: str | None = None
+    match: Mapping[str, str] = field(default_factory=dict)
+    known_at: str | None = None
+    source: str | None = None
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    absent: Literal["good", "unknown"] = "good"
+    threat: str | None = None
+
+
+@dataclass(frozen=True)
+class RuleVersion:
+    """One ``[[rule.version]]``: the expression and the instant it took effect (None: always)."""
+
+    when: str
+    since: Instant | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``[rule]``: the incumbent, as columns of the event log and, where known, as expressions.
+
+    ``fired`` None means the log does not say and the versions are replayed instead.
+    """
+
+    fired: str | None = None
+    enforced: bool = True
+    release_chance: str | None = None
+    action: str | None = None
+    decided_by: str | None = None
+    bypass: str | None = None
+    name: str = "temp_rule"
+    versions: tuple[RuleVersion, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """One ``[[features]]`` table: the cross product of ``by``, ``over`` and ``compute``.
+
+    ``by`` holds entity names of the event; ``match`` maps an entity of the event to an entity or column of the source
+    and replaces ``by``. ``over`` holds windows in microseconds, None for "ever". ``compute`` holds texts like
+    ``"count"`` or ``"sum(amount_usd)"``. ``prior`` and ``strength`` are p0 and m of ``rate``.
+    """
+
+    source: str
+    compute: tuple[str, ...]
+    by: tuple[tuple[str, ...], ...] = ()
+    match: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    where: str | None = None
+    over: tuple[Duration | None, ...] = (None,)
+    offset: Duration = 0
+    prior: float = 0.01
+    strength: float = 20.0
+
+
+@dataclass(frozen=True)
+class Train:
+    """``[train]``: the windows of ``train | gap | calibrate | gap | test``, the search and its seed.
+
+    ``history`` None means every row before calibrate. ``seconds`` stops the search early; ``parallel`` is the number of
+    trials of one synchronous round and part of the result. ``bag`` models with different seeds are averaged.
+    """
+
+    test: Duration = 28 * DAY
+    calibrate: Duration = 14 * DAY
+    history: Duration | None = None
+    trials: int = 20
+    seconds: float | None = None
+    parallel: int = 2
+    folds: int = 3
+    seed: int = 7
+    bag: int = 1
+    objective: Literal["average_precision", "recall_at_alerts"] = "average_precision"
+    alerts_per_day: float | None = None  # None: as many as the rule
+    negatives: float = 1.0  # share of goods kept while training; undone before calibration
+    params: Mapping[str, float | int | str] = field(default_factory=dict)  # fixed LightGBM parameters
+
+
+@dataclass(frozen=True)
+class Costs:
+    """``[backtest.costs]``: ranges (low, high) in the amount's own currency; shares in [0, 1]."""
+
+    insult: tuple[float, float] | None = None
+    review: tuple[float, float] | None = None
+    recovery: tuple[float, float] = (0.0, 0.0)
+    stopped: tuple[float, float] = (1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """``[backtest.episode]``: attempts of the same ``by`` within ``gap`` are one episode; ``value`` is max or sum."""
+
+    by: tuple[str, ...]
+    gap: Duration = DAY
+    value: Literal["max", "sum"] = "max"
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """``[backtest]``: the question that sets the exit code, how volumes are matched and rows are clustered.
+
+    ``allowance`` is the number of extra alerts ADD may raise, as a share of the rule's alerts. ``margin_value`` (share
+    of caught value that may be lost), ``margin_insults`` (share of insults that may be added).
+    """
+
+    question: Literal["add", "replace"] = "replace"
+    match: Literal["alerts"] = "alerts"
+    allowance: float = 0.5
+    min_precision: float | None = None  # ADD: precision an extra alert must reach; None: the rule's own
+    cluster_by: tuple[str, ...] = ()
+    draws: int = 2000
+    confidence: float = 0.95
+    seed: int = 11
+    margin_value: float = 0.0
+    margin_insults: float = 0.0
+    min_clusters: int = 40
+    episode: Episode | None = None
+    costs: Costs = field(default_factory=Costs)
+
+
+@dataclass(frozen=True)
+class Package:
+    """``[package]``: name and version of the release; the name defaults to the threat's."""
+
+    name: str | None = None
+    version: str = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. ``file`` and ``overrides`` are where it came from and are not part of ``digest``."""
+
+    threat: Threat
+    events: Events
+    labels: Labels
+    sources: Mapping[str, Stream] = field(default_factory=dict)
+    rule: Rule | None = None
+    features: tuple[FeatureGroup, ...] = ()
+    derive: Mapping[str, str] = field(default_factory=dict)
+    train: Train = field(default_factory=Train)
+    backtest: Backtest = field(default_factory=Backtest)
+    package: Package = field(default_factory=Package)
+    file: Path | None = None
+    overrides: tuple[str, ...] = ()
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 over the meaning of the named sections (all, if none is named).
+
+        Paths count by their last part only, so that the same recipe has one hash on every machine; the data itself is
+        fingerprinted where it is read.
+        """
+        names = sections or tuple(f.name for f in fields(self) if f.name not in ("file", "overrides"))
+        body = {name: _plain(getattr(self, name)) for name in names}
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """JSON-ready form of a spec value; ``path`` is cut to its last part."""
+    if is_dataclass(value) and not isinstance(value, type):
+        out: dict[str, object] = {}
+        for f in fields(value):
+            item = getattr(value, f.name)
+            out[f.name] = Path(item).name if f.name == "path" and isinstance(item, str) else _plain(item)
+        return out
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""From a run to one verifiable file, and back to a scorer."""
