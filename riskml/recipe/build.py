@@ -1,7 +1,7 @@
 """From a plain TOML mapping to one of the spec's dataclasses, led by the dataclass's own type hints.
 
-Every problem (unknown key, missing key, wrong type, unknown choice) is added to a list with its file and key; nothing is
-raised, so that a person sees them all at once. Values are never coerced: a number in quotes is a wrong type.
+Every problem (unknown key, missing key, wrong type, unknown choice) is added to a list with its file and key; nothing
+is raised, so that a person sees them all at once. Values are never coerced: a number in quotes is a wrong type.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _sequence(args: tuple[Any, ...], value: object, key: str, problems: Problems
             problems.add(key, f"the range ends ({pair[1]}) below its start ({pair[0]})")
         return pair
     inner = args[0]
-    out = []
+    out: list[Any] = []
     for index, item in enumerate(value):
         where = key if isinstance(item, str) else f"{key}[{index}]"
         if item == "ever" and type(None) in get_args(inner):

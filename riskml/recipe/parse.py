@@ -52,7 +52,7 @@ def _read(file: Path, problems: Problems) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        folder = file.parent if file.parent.is_dir() else Path(".")
+        folder = file.parent if file.parent.is_dir() else Path()
         near = near_matches(file.name, [p.name for p in folder.glob("*.toml")])
         raise UsageError(
             f"no recipe at {file}", near or "give the path of a TOML recipe, or make one with `riskml init DIR`"
@@ -127,7 +127,8 @@ def _recipe(
         if key not in _SECTIONS:
             problems.add(key, "unknown section", near_matches(key, _SECTIONS) or f"known: {', '.join(_SECTIONS)}")
     made: dict[str, Any] = {}
-    for key, cls in (("threat", spec.Threat), ("labels", spec.Labels)):
+    required: tuple[tuple[str, type[Any]], ...] = (("threat", spec.Threat), ("labels", spec.Labels))
+    for key, cls in required:
         if key in body:
             made[key] = build(cls, _located(body[key], base), key, problems)
         else:
@@ -136,12 +137,13 @@ def _recipe(
         made["events"] = build(spec.Events, _located(body["events"], base), "events", problems, {"name": "events"})
     else:
         problems.add("events", "section is missing")
-    for key, cls in (
+    optional: tuple[tuple[str, type[Any]], ...] = (
         ("train", spec.Train),
         ("backtest", spec.Backtest),
         ("package", spec.Package),
         ("rule", spec.Rule),
-    ):
+    )
+    for key, cls in optional:
         if key in body:
             made[key] = build(cls, _versions(body[key]) if key == "rule" else body[key], key, problems)
     made["sources"] = _sources(body.get("sources", {}), base, problems)

@@ -1,0 +1,198 @@
+"""Recipes: what is accepted, what is refused, and how the refusals read."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from riskml.errors import RecipeError, UsageError
+from riskml.recipe import load_recipe, parse_recipe
+from riskml.recipe.spec import DAY, HOUR
+
+ROOT = Path(__file__).parents[2]
+
+BODY: dict[str, Any] = {
+    "threat": {"name": "takeover"},
+    "events": {
+        "path": "events.csv",
+        "id": "event_id",
+        "time": "at",
+        "entities": {"user": "user_id", "device": "device_id"},
+        "inputs": ["amount"],
+    },
+    "sources": {"logins": {"path": "logins.csv", "id": "login_id", "time": "at", "entities": {"user": "user_id"}}},
+    "labels": {"label": "is_fraud", "matures_after": "7d"},
+    "rule": {"fired": "fired", "version": [{"when": "amount > 5", "from": "2026-10-05T12:00:00Z"}]},
+    "features": [
+        {"source": "events", "by": ["user", ["user", "device"]], "over": ["1h", "ever"], "compute": ["count"]},
+        {"name": "failed", "source": "logins", "by": "user", "where": "ok == 0", "over": "1d", "compute": "count"},
+    ],
+    "derive": {"big": "amount / 2"},
+}
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The good body with one dotted key replaced, or removed if ``value`` is Ellipsis."""
+    body = copy.deepcopy(BODY)
+    place: Any = body
+    *steps, last = [int(p) if p.isdigit() else p for p in key.split(".")]
+    for step in steps:
+        place = place[step]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return body
+
+
+def test_a_good_recipe_becomes_frozen_values() -> None:
+    """Durations become microseconds, lone strings become lists, paths become absolute."""
+    recipe = parse_recipe(BODY, base="/data")
+    assert recipe.events.path == "/data/events.csv"
+    assert recipe.labels.matures_after == 7 * DAY
+    assert recipe.features[0].by == (("user",), ("user", "device"))
+    assert recipe.features[0].over == (HOUR, None)
+    assert recipe.features[1].compute == ("count",)
+    assert recipe.rule is not None and recipe.rule.versions[0].since == 1_791_201_600_000_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "where", "says"),
+    [
+        ("labels.matures_after", ..., "labels.matures_after", "is missing"),
+        ("labels.matures_after", 7, "labels.matures_after", "must be a duration"),
+        ("labels.matures_after", "7 days", "labels.matures_after", "is not a duration"),
+        ("labels.absent", "god", "labels.absent", "did you mean `good`?"),
+        ("labels.label", ..., "labels", "needs `path`"),
+        ("events.tme", "at", "events.tme", "did you mean `time`?"),
+        ("events.inputs", 3, "events.inputs", "must be a list"),
+        ("events.entities", "user", "events.entities", "must be a table of names"),
+        ("threat.opened_at", "2026-10-05T12:00:00", "threat.opened_at", "has no time zone"),
+        ("rule.version.0.from", "yesterday", "rule.version", "is not a time"),
+        ("rule.version.0.when", "amount >", "rule.version[0].when", ""),
+        ("rule.enforced", "yes", "rule.enforced", "must be true or false"),
+        ("features.0.source", "event", "features[0].source", "did you mean `events`?"),
+        ("features.0.by", ["usr"], "features[0].by", "did you mean `user`?"),
+        ("features.1.by", ["device"], "features[1].by", "has no entity `device`"),
+        ("features.1.name", ..., "features[1].name", "needs a name of its own"),
+        ("features.0.by", ..., "features[0]", "needs `by` or `match`"),
+        ("features.0.over", ["1hour"], "features[0].over", "is not a duration"),
+        ("derive.big", 3, "derive.big", "must be an expression"),
+        ("derive.big", "amount.__class__", "derive.big", ""),
+        ("train", {"trials": 0}, "train.trials", "at least 1"),
+        ("train", {"trials": "many"}, "train.trials", "must be a whole number"),
+        ("train", {"trails": 5}, "train.trails", "did you mean `trials`?"),
+        ("backtest", {"costs": {"insult": [5, 1]}}, "backtest.costs.insult", "below its start"),
+        ("backtest", {"cluster_by": ["usr"]}, "backtest.cluster_by", "did you mean `user`?"),
+        ("evnts", {}, "evnts", "did you mean `events`?"),
+    ],
+)
+def test_each_mistake_is_named(key: str, value: Any, where: str, says: str) -> None:
+    """A mistake is reported once, at its own key, with what would mend it."""
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(changed(key, value))
+    assert [p.key for p in caught.value.problems if p.key.startswith(where)], caught.value.problems
+    assert any(says in f"{p.message} {p.hint}" for p in caught.value.problems)
+    assert caught.value.exit_code == 2
+
+
+def test_all_problems_come_at_once() -> None:
+    """Three mistakes in three sections are three problems of one error."""
+    body = changed("events.tme", "at")
+    body["labels"]["absent"] = "god"
+    body["train"] = {"trials": "many"}
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(body)
+    assert {p.key for p in caught.value.problems} == {"events.tme", "labels.absent", "train.trials"}
+    assert "3 problems" in caught.value.message
+
+
+def test_python_and_toml_give_one_digest(tmp_path: Path) -> None:
+    """The same recipe as TOML and as a mapping has the same hash, wherever the file lies."""
+    text = """
+[threat]
+name = "t"
+[events]
+path = "e.csv"
+id = "id"
+time = "at"
+[labels]
+label = "y"
+matures_after = "168h"
+"""
+    first, second = tmp_path / "a.toml", tmp_path / "deeper" / "b.toml"
+    second.parent.mkdir()
+    first.write_text(text)
+    second.write_text(text)
+    body = {
+        "threat": {"name": "t"},
+        "events": {"path": "e.csv", "id": "id", "time": "at"},
+        "labels": {"label": "y", "matures_after": "7d"},
+    }
+    digests = {load_recipe(first).digest(), load_recipe(second).digest(), parse_recipe(body).digest()}
+    assert len(digests) == 1
+
+
+def test_a_changed_value_changes_the_digest_of_its_section_alone() -> None:
+    """Training options move the digest of the whole and of ``train``, not of ``features``."""
+    one = parse_recipe(BODY)
+    two = replace(one, train=replace(one.train, seed=99))
+    assert one.digest() != two.digest()
+    assert one.digest("train") != two.digest("train")
+    assert one.digest("features", "events") == two.digest("features", "events")
+
+
+def test_overrides_are_typed_recorded_and_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--set reads TOML values, takes plain text as text, and is named in problems it causes."""
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe(ROOT / "recipes" / "account_takeover.toml", ["train.trials=3", "events.path=x/y.parquet"])
+    assert recipe.train.trials == 3
+    assert recipe.events.path == str(tmp_path / "x" / "y.parquet")
+    assert recipe.overrides == ("train.trials=3", "events.path=x/y.parquet")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(ROOT / "recipes" / "account_takeover.toml", ["train.trails=3"])
+    assert caught.value.problems[0].file == "--set"
+    with pytest.raises(UsageError, match="not KEY=VALUE"):
+        load_recipe(ROOT / "recipes" / "account_takeover.toml", ["train.trials"])
+
+
+def test_include_shares_definitions(tmp_path: Path) -> None:
+    """Feature tables of an included file join those of the recipe; other values give way to the recipe's."""
+    (tmp_path / "shared.toml").write_text(
+        '[derive]\nhalf = "amount / 2"\n[train]\ntrials = 5\nseed = 1\n'
+        '[[features]]\nsource = "events"\nby = "user"\ncompute = "count"\n'
+    )
+    (tmp_path / "r.toml").write_text(
+        'include = ["shared.toml"]\n[threat]\nname = "t"\n[events]\npath = "e.csv"\nid = "id"\ntime = "at"\n'
+        'entities = { user = "u" }\n[labels]\nlabel = "y"\nmatures_after = "7d"\n[train]\ntrials = 9\n'
+        '[[features]]\nsource = "events"\nby = "user"\nover = "1d"\ncompute = "count"\n'
+    )
+    recipe = load_recipe(tmp_path / "r.toml")
+    assert (recipe.train.trials, recipe.train.seed, len(recipe.features), list(recipe.derive)) == (9, 1, 2, ["half"])
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: None, "no recipe at"),
+        (lambda p: p.mkdir(), "is a folder"),
+        (lambda p: p.write_bytes(b"\xff\xfe\x00"), "not a text file"),
+        (lambda p: p.write_text("[threat\nname"), "not valid TOML"),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, make: Any, says: str) -> None:
+    """A wrong path, a folder, bytes and broken TOML each get their own sentence."""
+    path = tmp_path / "r.toml"
+    make(path)
+    with pytest.raises((UsageError, RecipeError), match=says):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda p: p.name)
+def test_shipped_recipes_load(path: Path) -> None:
+    """Every shipped recipe is valid."""
+    assert load_recipe(path).features
