@@ -1,0 +1,5 @@
+"""``python -m riskml``: the same as the command ``riskml``."""
+
+from riskml.cli.app import entry
+
+entry()

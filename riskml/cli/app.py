@@ -1,0 +1,382 @@
+"""The commands of ``riskml``: from the words on the command line to a job, and from its outcome to an exit code.
+
+Typer only parses: each command returns a job, and ``main`` runs it, so that every failure meets one handler and no
+library decides what the process exits with. Nothing heavy is imported before a job runs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from riskml.cli.console import Console, Style
+from riskml.errors import ExitCode, RiskmlError, UsageError
+
+Job = Callable[[Console], int]
+
+app = typer.Typer(
+    name="riskml",
+    help="From a new fraud threat to a model with a verdict against the rule in force, and a release to deploy.",
+    epilog="Example: riskml run recipes/account_takeover.toml",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every command takes."""
+
+    runs: Path
+    set: tuple[str, ...]
+    style: Style
+
+
+@dataclass(frozen=True)
+class Request:
+    """A parsed command line: how to speak and what to do."""
+
+    style: Style
+    job: Job
+
+
+_NONE: list[str] = []
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "runs": (
+        Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.", show_default=True)],
+        Path("runs"),
+    ),
+    "set_": (
+        Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one recipe value; recorded.")],
+        _NONE,
+    ),
+    "json_": (Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")], False),
+    "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="The answer only.")], False),
+    "verbose": (Annotated[bool, typer.Option("--verbose", "-v", help="Timings and memory too.")], False),
+    "debug": (Annotated[bool, typer.Option("--debug", help="Show tracebacks.")], False),
+    "no_progress": (Annotated[bool, typer.Option("--no-progress", help="No bar and no progress lines.")], False),
+}
+
+
+def command(name: str, example: str) -> Callable[[Callable[..., Job]], Callable[..., Request]]:
+    """Register a command; its function takes its own parameters and ``options``, and returns the job."""
+
+    def register(function: Callable[..., Job]) -> Callable[..., Request]:
+        @functools.wraps(function)
+        def parse(**given: Any) -> Request:
+            common = {key: given.pop(key) for key in _COMMON}
+            style = Style(
+                json=common["json_"],
+                quiet=common["quiet"],
+                verbose=common["verbose"],
+                debug=common["debug"],
+                progress=not common["no_progress"],
+            )
+            options = Options(common["runs"], tuple(common["set_"] or ()), style)
+            return Request(style, function(**given, options=options))
+
+        signature = inspect.signature(function, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.name != "options"]
+        shared = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for key, (annotation, default) in _COMMON.items()
+        ]
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        parse.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
+        parse.__annotations__ = {p.name: p.annotation for p in own + shared}
+        del parse.__wrapped__  # type: ignore[attr-defined]
+        app.command(name, help=inspect.getdoc(function), epilog=f"Example: {example}")(parse)
+        return parse
+
+    return register
+
+
+RecipePath = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.", show_default=False, autocompletion=None)
+]
+ReleasePath = Annotated[Path, typer.Argument(metavar="RELEASE", help="A .riskml file.", show_default=False)]
+
+
+def _stage(name: str, recipe: Path, options: Options) -> Job:
+    def job(console: Console) -> int:
+        from riskml.cli.journey import Journey, do_stage
+
+        return do_stage(Journey.open(recipe, options.set, options.runs, console), name)
+
+    return job
+
+
+@command("init", "riskml init my-threat --from withdrawals.csv")
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is new or empty.", show_default=False)],
+    options: Options,
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="NAME", help="Which shipped recipe to start from.")
+    ] = "account_takeover",
+    source: Annotated[Path | None, typer.Option("--from", metavar="CSV", help="Start from your own table.")] = None,
+    time: Annotated[str, typer.Option(metavar="COLUMN", help="With --from: the time of the event.")] = "",
+    id: Annotated[str, typer.Option(metavar="COLUMN", help="With --from: the id of the event.")] = "",
+    label: Annotated[str, typer.Option(metavar="COLUMN", help="With --from: 1 for fraud, 0 for good.")] = "",
+    amount: Annotated[str, typer.Option(metavar="COLUMN", help="With --from: the amount at risk.")] = "",
+    entity: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="With --from: who or what acts; repeatable.")
+    ] = None,
+    users: Annotated[int | None, typer.Option(min=50, help="Size of the simulated world.")] = None,
+) -> Job:
+    """Make a small working project: recipe, data, CI workflow."""
+
+    def job(console: Console) -> int:
+        from riskml.cli import scaffold
+
+        _refuse_set("init", options)
+        if source is None:
+            given = [n for n, v in (("time", time), ("id", id), ("label", label), ("amount", amount)) if v]
+            if given or entity:
+                raise UsageError(f"--{(given or ['entity'])[0]} describes your own table", "give the table with --from")
+            return scaffold.from_recipe(console, directory, recipe, users)
+        named = scaffold.Named(time=time, id=id, label=label, amount=amount, entities=tuple(entity or ()))
+        return scaffold.from_table(console, directory, source, named)
+
+    return job
+
+
+@command("check", "riskml check recipes/account_takeover.toml")
+def check(recipe: RecipePath, options: Options) -> Job:
+    """Check recipe and data before anything is computed."""
+    return _stage("check", recipe, options)
+
+
+@command("features", "riskml features recipes/account_takeover.toml")
+def features(recipe: RecipePath, options: Options) -> Job:
+    """Compute the features of every event, as they were known then."""
+    return _stage("features", recipe, options)
+
+
+@command("train", "riskml train recipes/account_takeover.toml --set train.trials=40")
+def train(recipe: RecipePath, options: Options) -> Job:
+    """Tune, train, calibrate and freeze the threshold."""
+    return _stage("train", recipe, options)
+
+
+@command("explain", "riskml explain recipes/account_takeover.toml")
+def explain(recipe: RecipePath, options: Options) -> Job:
+    """Show what the model looks at, overall and for single events."""
+    return _stage("explain", recipe, options)
+
+
+@command("backtest", "riskml backtest recipes/account_takeover.toml --vs-rule")
+def backtest(
+    recipe: RecipePath,
+    options: Options,
+    vs_rule: Annotated[bool, typer.Option("--vs-rule", help="Refuse a recipe that names no rule to beat.")] = False,
+) -> Job:
+    """Judge the model against the rule on days neither has seen."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.journey import Journey, do_stage
+
+        journey = Journey.open(recipe, options.set, options.runs, console)
+        if vs_rule and journey.recipe.rule is None:
+            raise UsageError(f"{recipe.name} names no rule to compare with", "describe it in a [rule] section")
+        return do_stage(journey, "backtest")
+
+    return job
+
+
+@command("package", "riskml package recipes/account_takeover.toml")
+def package(recipe: RecipePath, options: Options) -> Job:
+    """Build the release: one file with model, plan and verdict."""
+    return _stage("package", recipe, options)
+
+
+@command("verify", "riskml verify runs/account-takeover/package/account-takeover-0.1.0.riskml")
+def verify(release: ReleasePath, options: Options) -> Job:
+    """Prove that a release is whole and scores as it did when built."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.deployed import verify_release
+
+        _refuse_set("verify", options)
+        return verify_release(console, release)
+
+    return job
+
+
+@command("score", "riskml score account-takeover-0.1.0.riskml features.parquet --out scores.csv")
+def score(
+    release: ReleasePath,
+    events: Annotated[
+        Path, typer.Argument(metavar="EVENTS", help="Parquet or CSV with event fields and features.", show_default=False)
+    ],
+    options: Options,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write .csv or .parquet here.")] = None,
+) -> Job:
+    """Score a table of events with their feature values."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.deployed import score_table
+
+        _refuse_set("score", options)
+        return score_table(console, release, events, out)
+
+    return job
+
+
+@command("status", "riskml status recipes/account_takeover.toml")
+def status(recipe: RecipePath, options: Options) -> Job:
+    """Say where the threat stands and what it waits for."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.journey import Journey
+        from riskml.cli.status import show_status
+
+        return show_status(Journey.open(recipe, options.set, options.runs, console))
+
+    return job
+
+
+@command("run", "riskml run recipes/account_takeover.toml")
+def run(recipe: RecipePath, options: Options) -> Job:
+    """Do all from check to package, and exit with the verdict."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.journey import Journey, do_all
+
+        return do_all(Journey.open(recipe, options.set, options.runs, console))
+
+    return job
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from riskml import __version__
+
+        Console().answer(f"riskml {__version__}")
+        raise typer.Exit(0)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _refuse_set(name: str, options: Options) -> None:
+    if options.set:
+        raise UsageError(f"--set changes a recipe, and `{name}` reads none", "leave --set out")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse and run one command line; returns the exit code (see ``riskml.errors.ExitCode``)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    console = Console(Style(json="--json" in words, debug="--debug" in words))
+    try:
+        request = app(words or ["--help"], prog_name="riskml", standalone_mode=False)
+        if not isinstance(request, Request):
+            return int(request or 0)
+        console = Console(request.style)
+        code = request.job(console)
+        sys.stdout.flush()
+        return int(code)
+    except BaseException as error:
+        return _failed(console, error, words)
+
+
+def _failed(console: Console, error: BaseException, words: Sequence[str]) -> int:
+    """Say what happened and return the exit code for it."""
+    try:
+        return _explain(console, error, words)
+    except BrokenPipeError:
+        return _closed_pipe()
+    except OSError:
+        # The disk or stream that should take the message is gone too; the exit code is all that is left to say.
+        return int(ExitCode.CANNOT_ANSWER)
+
+
+def _explain(console: Console, error: BaseException, words: Sequence[str]) -> int:
+    if isinstance(error, BrokenPipeError):
+        return _closed_pipe()
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(ExitCode.CANNOT_ANSWER)
+    if isinstance(error, RiskmlError):
+        console.traceback(error)
+        console.error(error)
+        return int(error.exit_code)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        console.traceback(error)
+        console.fail("interrupted; finished stages are kept, nothing is half-written", "", int(ExitCode.INTERRUPTED))
+        return int(ExitCode.INTERRUPTED)
+    known = _known_failure(error, words)
+    if known is not None:
+        console.traceback(error)
+        console.error(known)
+        return int(known.exit_code)
+    console.bug(error)
+    return int(ExitCode.BUG)
+
+
+def _known_failure(error: BaseException, words: Sequence[str]) -> RiskmlError | None:
+    """The clear words for a failure that is not riskml's own but no bug either."""
+    if isinstance(error, MemoryError):
+        return RiskmlError("out of memory", "use a shorter `train.history`, fewer features or a larger machine")
+    if isinstance(error, OSError):
+        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        text = str(error)
+        if error.errno in full or "No space left on device" in text or "File too large" in text:
+            return RiskmlError(
+                f"cannot write: {os.strerror(error.errno or errno.ENOSPC)}",
+                "free some space or use another folder with --runs; nothing half-written is left",
+            )
+        if isinstance(error, PermissionError) and error.filename:
+            return UsageError(f"cannot open {error.filename}: permission denied", "check its owner and mode")
+    message = getattr(error, "format_message", None)
+    if callable(message):  # a usage error of Typer, whose classes are not public
+        return UsageError(_lowered(str(message())), _usage_hint(error, words))
+    return None
+
+
+def _usage_hint(error: BaseException, words: Sequence[str]) -> str:
+    """What to type instead, if anything typed is near something known."""
+    near = getattr(error, "possibilities", None)
+    if near:
+        return "did you mean " + " or ".join(f"`{name}`" for name in sorted(near)[:3]) + "?"
+    names = [info.name for info in app.registered_commands if info.name]
+    typed = next((word for word in words if not word.startswith("-")), "")
+    if typed and typed not in names:
+        found = difflib.get_close_matches(typed, names, n=2)
+        if found:
+            return "did you mean " + " or ".join(f"`riskml {name}`" for name in found) + "?"
+        return f"commands: {' '.join(names)}"
+    return f"see `riskml {typed} -h`" if typed else "see `riskml -h`"
+
+
+def _lowered(text: str) -> str:
+    """A usage message in our own manner: no capital, no final stop, no suggestion inside."""
+    text = text.split(" Did you mean")[0].split(" (Possible options:")[0].rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _closed_pipe() -> int:
+    """The reader went away (``riskml … | head``): end without a word."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return int(ExitCode.OK)
+
+
+def entry() -> NoReturn:
+    """The console script ``riskml``."""
+    sys.exit(main())

@@ -1,0 +1,357 @@
+"""The stages from recipe to release, chained: each reads what earlier ones left and fills one folder of the run.
+
+In come a recipe and a run folder; out come stage folders, facts to show and the exit code. A stage whose key (recipe
+sections, data, earlier outcomes, version) is that of its record is fresh and not redone; a single command refuses to
+build on stale or missing input and names the command that refreshes it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from riskml import __version__
+from riskml.cli import words
+from riskml.cli.console import Console, Progress, plain, seconds
+from riskml.cli.runs import Draft, Memo, RunFolder, StageKey, StageRecord, digest, write_json
+from riskml.errors import DataError, ExitCode, RiskmlError, StaleError
+
+if TYPE_CHECKING:
+    from riskml.data.labels import LabelLog
+    from riskml.data.split import Windows
+    from riskml.data.tables import Tables
+    from riskml.evidence.rule import Incumbent
+    from riskml.features.plan import FeaturePlan
+    from riskml.features.table import FeatureTable
+    from riskml.learning.model import Model
+    from riskml.recipe.spec import Recipe
+
+FACTS = "facts.json"
+Facts = Mapping[str, object]
+
+
+class Interrupted(RiskmlError):
+    """Ctrl-C ended a search whose finished trials were kept."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+@dataclass
+class Journey:
+    """One recipe on its way; what is read or computed once is shared by all stages of this process."""
+
+    recipe: Recipe
+    folder: RunFolder
+    console: Console
+    shown: str  # the recipe as typed, for the commands we suggest
+    results: dict[str, Facts] = field(default_factory=dict)
+
+    @staticmethod
+    def open(recipe: Path, overrides: Sequence[str], runs: Path, console: Console) -> Journey:
+        """Read the recipe; nothing is written yet."""
+        from riskml.recipe.parse import load_recipe
+
+        parsed = load_recipe(recipe, overrides)
+        tail = "".join(f" --set {_quoted(text)}" for text in overrides)
+        tail += f" --runs {runs}" if str(runs) != "runs" else ""
+        return Journey(parsed, RunFolder(runs / _slug(parsed.threat.name)), console, f"{recipe}{tail}")
+
+    @cached_property
+    def plan(self) -> FeaturePlan:
+        """What to compute; needs no data."""
+        from riskml.features.plan import compile_plan
+
+        return compile_plan(self.recipe)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The data, read once."""
+        from riskml.data.tables import read_tables
+
+        memo, began = self._memo, time.time()
+        before = memo.stamps()
+        tables = read_tables(self.recipe)
+        if self.folder.root.is_dir():
+            memo.keep({"fingerprint": tables.fingerprint}, before, began)
+        return tables
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the data's content; files that have not changed since they were last read are not read again."""
+        known = self._memo.recall()
+        return known["fingerprint"] if known and "fingerprint" in known else self.tables.fingerprint
+
+    @cached_property
+    def _memo(self) -> Memo:
+        recipe = self.recipe
+        streams = [recipe.events.path, *(source.path for source in recipe.sources.values())]
+        streams += [recipe.labels.path] if recipe.labels.path else []
+        files: list[Path] = []
+        for path in streams:
+            found = [] if "://" in path else _files(path)
+            if not found:
+                files = []
+                break
+            files += found
+        sections = recipe.digest("threat", "events", "sources", "labels")
+        return Memo(self.folder.root / ".data.json", digest([__version__, sections]), tuple(files))
+
+    @cached_property
+    def log(self) -> LabelLog:
+        """Every label with when and how it became known."""
+        from riskml.data.labels import label_log
+
+        return label_log(self.recipe, self.tables)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """train | gap | calibrate | gap | test."""
+        from riskml.data.split import plan_windows
+
+        return plan_windows(self.recipe, self.tables)
+
+    @cached_property
+    def incumbent(self) -> Incumbent | None:
+        """What the rule did, by its log."""
+        from riskml.evidence.rule import incumbent
+
+        return incumbent(self.recipe, self.tables)
+
+    @cached_property
+    def table(self) -> FeatureTable:
+        """The feature table of the finished `features` stage."""
+        from riskml.features.table import FeatureTable
+
+        return FeatureTable.read(self.folder.stage("features") / "features.parquet")
+
+    @cached_property
+    def model(self) -> Model:
+        """The model of the finished `train` stage."""
+        from riskml.learning.model import Model
+
+        return Model.read(self.folder.stage("train") / "model")
+
+    def key(self, stage: Stage) -> StageKey:
+        """What the stage depends on now; later stages must be asked after earlier ones are done."""
+        feeds = {}
+        for name in stage.feeds:
+            record = self.folder.record(name)
+            feeds[name] = record.outcome if record else ""
+        return StageKey(stage.name, self.recipe.digest(*stage.sections), self.fingerprint, feeds, __version__)
+
+    def facts(self, stage: str) -> Facts:
+        """The facts a finished stage left, from memory or from its folder."""
+        if stage not in self.results:
+            text = (self.folder.stage(stage) / FACTS).read_text(encoding="utf-8")
+            self.results[stage] = json.loads(text)
+        return self.results[stage]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command's work: which recipe ``sections`` it reads, whose outputs it ``feeds`` on, what must have passed."""
+
+    name: str
+    sections: tuple[str, ...]
+    work: Callable[[Journey, Draft, Progress], Facts]
+    feeds: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A stage as the folder shows it: "fresh", "stale" or "missing", and why."""
+
+    word: str
+    reason: str = ""
+    record: StageRecord | None = None
+
+
+def standing(journey: Journey, stage: Stage) -> Standing:
+    """Compare the stage's record with what it depends on now."""
+    record = journey.folder.record(stage.name)
+    if record is None:
+        there = journey.folder.stage(stage.name).exists()
+        return Standing("stale", "its files were altered or are incomplete") if there else Standing("missing")
+    now = journey.key(stage)
+    if record.key == now.value:
+        return Standing("fresh", "" if record.ok else record.note, record)
+    if record.data_fingerprint != now.data:
+        return Standing("stale", "the data changed", record)
+    changed = [name for name, outcome in now.feeds.items() if record.feeds.get(name) != outcome]
+    if changed:
+        return Standing("stale", f"`{changed[0]}` was redone since", record)
+    if record.riskml != now.riskml:
+        return Standing("stale", f"it was made by riskml {record.riskml}", record)
+    return Standing("stale", "the recipe changed", record)
+
+
+def do_stage(journey: Journey, name: str) -> int:
+    """One command: do the stage on fresh input, show its answer, return the exit code."""
+    stage = STAGES[name]
+    with journey.folder.lock():
+        _require(journey, stage)
+        _refresh(journey, stage)
+    facts = journey.facts(name)
+    for line in words.lines(name, facts):
+        journey.console.answer(line)
+    journey.console.document(facts)
+    return _finish(journey, name)
+
+
+def do_all(journey: Journey) -> int:
+    """`run`: every stage in order, redoing only what changed; the verdict is the exit code."""
+    began = time.monotonic()
+    with journey.folder.lock():
+        for stage in STAGES.values():
+            _refresh(journey, stage)
+            _refuse_breach(journey, stage.name)
+    journey.console.detail(f"all stages: {seconds(time.monotonic() - began)}")
+    verdict, release = journey.facts("backtest"), journey.facts("package")
+    root = journey.folder.root
+    path = root / "package" / str(release["file"])
+    journey.console.document(
+        {
+            "schema": "riskml.run/1",
+            "headline": verdict["headline"],
+            "exit_code": verdict["exit_code"],
+            "release": str(path),
+            "stages": {name: journey.facts(name) for name in STAGES},
+        }
+    )
+    journey.console.answer(str(verdict["headline"]))
+    journey.console.say(f"report: {root / 'backtest' / 'verdict.html'}")
+    journey.console.say(f"release: {path}")
+    journey.console.say(f"next: riskml verify {_quoted(str(path))}")
+    return _judge(journey)
+
+
+def _refresh(journey: Journey, stage: Stage) -> None:
+    """Do the stage unless it is fresh; says one line either way."""
+    console = journey.console
+    now = standing(journey, stage)
+    if now.word == "fresh" and now.record is not None and now.record.ok:
+        console.say(f"{stage.name}: fresh")
+        return
+    key = journey.key(stage)
+    overrides = tuple(words.redacted(text) for text in journey.recipe.overrides)
+    with console.progress(stage.name) as progress:
+        with journey.folder.write(key, journey.recipe.digest(), overrides) as draft:
+            facts = stage.work(journey, draft, progress)
+            facts = dict(plain({"schema": f"riskml.{stage.name}/1", **facts}))  # type: ignore[call-overload]
+            write_json(draft.folder / FACTS, facts)
+            note, ok = draft.note, draft.ok
+    journey.results[stage.name] = facts
+    record = journey.folder.record(stage.name)
+    took = record.seconds if record else 0.0
+    console.say(f"{stage.name}: {words.summary(stage.name, facts)} ({seconds(took)})")
+    if record is not None:
+        console.detail(f"{stage.name}: peak memory {record.peak_rss_mb:,.0f} MB, key {key.value[:12]}")
+    if stage.name == "train" and not ok:
+        raise Interrupted(
+            note,
+            f"`riskml train {journey.shown}` takes the search up again; "
+            f"`riskml backtest {journey.shown}` judges the model as it is",
+        )
+
+
+def _require(journey: Journey, stage: Stage) -> None:
+    """Refuse stale or missing input of a single command.
+
+    Raises:
+        StaleError: naming the stage and the command that refreshes it.
+    """
+    for name in (*stage.gates, *stage.feeds):
+        before = STAGES[name]
+        _require(journey, before)
+        found = standing(journey, before)
+        if found.word == "missing":
+            raise StaleError(f"`{stage.name}` needs `{name}`, which has not been run", f"riskml {name} {journey.shown}")
+        if found.word == "stale":
+            raise StaleError(
+                f"`{stage.name}` needs `{name}`, which is stale: {found.reason}", f"riskml {name} {journey.shown}"
+            )
+        _refuse_breach(journey, name)
+
+
+def _refuse_breach(journey: Journey, name: str) -> None:
+    """Stop where the data breaks the recipe's contract."""
+    if name != "check":
+        return
+    breaches = words.findings(journey.facts("check"), "breach")
+    if not breaches:
+        return
+    first = breaches[0]
+    if len(breaches) == 1:
+        raise DataError(str(first["message"]), str(first["hint"]))
+    listed = "".join(f"\n  {item['message']}" + (f" ({item['hint']})" if item["hint"] else "") for item in breaches)
+    raise DataError(f"the data breaks the recipe's contract in {len(breaches)} ways{listed}", "mend the data or the recipe")
+
+
+def _finish(journey: Journey, name: str) -> int:
+    if name == "check":
+        _refuse_breach(journey, "check")
+    if name == "backtest":
+        return _judge(journey)
+    after = list(STAGES)[list(STAGES).index(name) + 1 :]
+    if after:
+        journey.console.say(f"next: riskml {after[0]} {journey.shown}")
+    else:
+        path = journey.folder.stage("package") / str(journey.facts("package")["file"])
+        journey.console.say(f"next: riskml verify {_quoted(str(path))}")
+    return int(ExitCode.OK)
+
+
+def _judge(journey: Journey) -> int:
+    """Tell GitHub, if it listens, and turn the verdict into the exit code."""
+    facts = journey.facts("backtest")
+    code = int(str(facts["exit_code"]))
+    journey.console.annotate("notice" if code == ExitCode.OK else "error", str(facts["headline"]))
+    page = journey.folder.stage("backtest") / "verdict.md"
+    if page.is_file():
+        journey.console.summary(page.read_text(encoding="utf-8"))
+    return code
+
+
+def _stages() -> dict[str, Stage]:
+    from riskml.cli import stages
+
+    data = ("threat", "events", "sources", "labels")
+    plan = (*data, "features", "derive")
+    made = (
+        Stage("check", (*plan, "rule"), stages.check),
+        Stage("features", plan, stages.features, gates=("check",)),
+        Stage("train", (*data, "rule", "train"), stages.train, feeds=("features",)),
+        Stage("explain", ("threat", "train"), stages.explain, feeds=("features", "train")),
+        Stage("backtest", (*data, "rule", "train", "backtest"), stages.backtest, feeds=("features", "train")),
+        Stage("package", ("threat", "package"), stages.package, feeds=("train", "explain", "backtest")),
+    )
+    return {stage.name: stage for stage in made}
+
+
+STAGES: dict[str, Stage] = _stages()
+
+
+def _slug(name: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".-")
+    return kept or "threat"
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
+
+
+def _files(pattern: str) -> list[Path]:
+    path = Path(pattern)
+    if path.is_file():
+        return [path]
+    import glob
+
+    return [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]

@@ -1,0 +1,104 @@
+"""What each stage does: call the room that does the work, write its files into the draft, return its facts.
+
+Every function takes the journey (recipe and everything read so far), the draft folder and a progress callback, and
+returns a mapping that becomes ``facts.json``. Nothing here prints or decides what is fresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from riskml.cli.console import Progress
+from riskml.cli.runs import Draft
+
+if TYPE_CHECKING:
+    from riskml.cli.journey import Facts, Journey
+
+
+def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
+    """Prove the contract between recipe and data."""
+    from riskml.data.check import check as check_data
+
+    progress("reading", 0, 2)
+    tables = journey.tables
+    progress("checking", 1, 2)
+    report = check_data(journey.recipe, tables, journey.plan)
+    facts = report.to_dict()
+    draft.ok = not any(finding.level == "breach" for finding in report.findings)
+    draft.note = "" if draft.ok else "the data breaks the recipe's contract"
+    return facts
+
+
+def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
+    """Compute the feature table and keep it in memory for the stages after."""
+    from riskml.features.local import compute
+
+    plan = journey.plan
+    table = compute(plan, journey.tables, journey.log, progress=progress)
+    table.write(draft.folder / "features.parquet")
+    (draft.folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
+    journey.__dict__["table"] = table
+    return {
+        "rows": len(table.time),
+        "features": len(plan.names),
+        "inputs": len(plan.inputs),
+        "nodes": len(plan.nodes),
+        "derived": len(plan.derived),
+        "plan_digest": plan.digest,
+        "names": list(plan.names),
+    }
+
+
+def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
+    """Search, fit, calibrate and freeze; finished trials outlive an interruption in a journal beside the stages."""
+    from riskml.cli.journey import STAGES
+    from riskml.learning.train import train as train_model
+
+    key = journey.key(STAGES["train"]).value
+    journal = journey.folder.root / f".trials-{key[:16]}.jsonl"
+    for other in journey.folder.root.glob(".trials-*.jsonl"):
+        if other != journal:
+            other.unlink()
+    rule = journey.incumbent
+    training = train_model(
+        journey.recipe,
+        journey.table,
+        journey.log,
+        journey.windows,
+        None if rule is None else rule.fired,
+        progress,
+        journal=journal,
+    )
+    training.model.write(draft.folder / "model")
+    facts = dict(training.facts.to_dict())
+    if facts.get("interrupted"):
+        draft.ok = False
+        done, wanted = len(training.trials), journey.recipe.train.trials
+        draft.note = f"interrupted after {done} of {wanted} trials; a model of the best of them is kept"
+    elif journal.exists():
+        journal.replace(draft.folder / "trials.jsonl")
+    journey.__dict__["model"] = training.model
+    return facts
+
+
+def explain(journey: Journey, draft: Draft, progress: Progress) -> Facts:
+    """What the model looks at, as facts and as one page."""
+    from riskml.learning_explain import explain as explain_model  # type: ignore[import-not-found]
+
+    raise NotImplementedError(explain_model)
+
+
+def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
+    """Judge the model against the rule; the page to sign as HTML and Markdown."""
+    from riskml.evidence.backtest import backtest as judge
+
+    progress("judging", 0, 1)
+    result = judge(journey.recipe, journey.tables, journey.table, journey.log, journey.windows, journey.model)
+    facts: Mapping[str, object] = result.to_dict()
+    return facts
+
+
+def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
+    """Build the release at the stage the verdicts allow."""
+    raise NotImplementedError
