@@ -1,0 +1,117 @@
+"""How the exchange learns what was fraud: in go decided withdrawals and the truth, out come labels by route, and late ones.
+
+Victims claim what they lost, analysts look at alerts, linked accounts are inferred, the rule marks what it blocks. All
+of these err or come late, some are taken back; the truth itself never leaves this module except in the truth table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from riskml.data.world.controls import COMPLETED, REVERSED, Decisions
+from riskml.data.world.people import GENERIC_DEVICES
+from riskml.data.world.rows import Bools, Floats, Ints, Moves, Rows
+from riskml.data.world.settings import DAY, HOUR, NEVER, SECOND
+
+SOURCES = ("claim", "analyst", "linked", "rule_block")
+CLAIM, ANALYST, LINKED, RULE_BLOCK = range(4)
+
+
+@dataclass(frozen=True)
+class Labels(Rows):
+    """One row per statement about an event; `event` is the row of the withdrawal."""
+
+    event: Ints
+    is_fraud: Bools
+    known_at: Ints
+    source: Ints
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Labels known by the end, when each fraud's victim will have claimed (NEVER: will not), and the final statuses."""
+
+    labels: Labels
+    claim_at: Ints
+    status: Ints
+    status_at: Ints
+
+
+def learn(rng: np.random.Generator, moves: Moves, decisions: Decisions, end: int) -> Learned:
+    """Everything anybody will say about the withdrawals, cut at the end of the world."""
+    claim_at, claims = _claims(rng, moves, decisions)
+    parts = [*claims, *_analysts(rng, moves, decisions), *_linked(rng, moves, decisions, claim_at)]
+    blocked = np.flatnonzero(decisions.by_rule & (decisions.status != COMPLETED))
+    parts.append(_say(blocked, True, moves.time[blocked] + rng.integers(1, 60, len(blocked)) * SECOND, RULE_BLOCK))
+    labels = Labels.stack(parts)
+    labels = labels.pick(labels.known_at < end)
+    labels = labels.pick(np.lexsort((labels.source, labels.event, labels.known_at)))
+    status, status_at = _reversals(rng, decisions, claim_at, end)
+    return Learned(labels, claim_at, status, status_at)
+
+
+def _say(event: Ints, is_fraud: bool | Bools, known_at: Ints, source: int) -> Labels:
+    said = np.broadcast_to(np.asarray(is_fraud, dtype=bool), event.shape).copy()
+    return Labels(event, said, known_at, np.full(len(event), source, dtype=np.int64))
+
+
+def _after(rng: np.random.Generator, time: Ints, median: int, sigma: float) -> Ints:
+    """Times plus a log-normal delay, in whole seconds."""
+    return time + (median * rng.lognormal(0.0, sigma, len(time)) / SECOND).astype(np.int64) * SECOND
+
+
+def _taken_back(rng: np.random.Generator, labels: Labels, share: float, median: int) -> Labels:
+    """The opposite statement about some of these, later, by the same source."""
+    wrong = labels.pick(rng.random(len(labels)) < share)
+    return Labels(wrong.event, ~wrong.is_fraud, _after(rng, wrong.known_at, median, 0.7), wrong.source)
+
+
+def _claims(rng: np.random.Generator, moves: Moves, decisions: Decisions) -> tuple[Ints, list[Labels]]:
+    """Victims of completed frauds: median 2 days, nine in ten within 12, 15 % never. A few honest customers lie."""
+    lost = moves.fraud & (decisions.status == COMPLETED)
+    speaks = lost & (rng.random(len(moves)) >= 0.15)
+    # ln(12/2) / 1.2816, so that the 90th percentile of a median of 2 days is 12.
+    claim_at = np.where(speaks, _after(rng, moves.time, 2 * DAY, 1.398), NEVER)
+    told = np.flatnonzero(speaks)
+    false = np.flatnonzero(~moves.fraud & (decisions.status == COMPLETED) & (rng.random(len(moves)) < 0.00012))
+    lies = _say(false, True, _after(rng, moves.time[false], 2 * DAY, 1.398), CLAIM)
+    return claim_at, [_say(told, True, claim_at[told], CLAIM), lies, _taken_back(rng, lies, 0.6, 8 * DAY)]
+
+
+def _analysts(rng: np.random.Generator, moves: Moves, decisions: Decisions) -> list[Labels]:
+    """Alerts are looked at within hours, one in ten is judged wrongly, half of those are put right later."""
+    alert = decisions.by_rule | (decisions.fired & (decisions.chance < 1))
+    alert |= decisions.by_velocity & (rng.random(len(moves)) < 0.5)
+    seen = np.flatnonzero(alert)
+    wrong = rng.random(len(seen)) < 0.10
+    said = _say(seen, moves.fraud[seen] ^ wrong, _after(rng, moves.time[seen], 4 * HOUR, 0.8), ANALYST)
+    return [said, _taken_back(rng, said.pick(wrong), 0.5, 6 * DAY)]
+
+
+def _linked(rng: np.random.Generator, moves: Moves, decisions: Decisions, claim_at: Ints) -> list[Labels]:
+    """Once a campaign's first victim has spoken, half of its other frauds are inferred; common phones are blamed too."""
+    gang = np.flatnonzero(moves.campaign >= 0)
+    first = np.full(int(moves.campaign.max(initial=0)) + 1, NEVER)
+    np.minimum.at(first, moves.campaign[gang], claim_at[gang])
+    spoken = first[moves.campaign[gang]] < NEVER
+    found = gang[spoken & (decisions.status[gang] == COMPLETED) & (rng.random(len(gang)) < 0.5)]
+    known = np.maximum(first[moves.campaign[found]], moves.time[found])
+    right = _say(found, True, _after(rng, known, 2 * DAY, 0.8), LINKED)
+    common = (moves.device >= GENERIC_DEVICES) & ~moves.fraud & (rng.random(len(moves)) < 0.002)
+    blamed = np.flatnonzero(common)
+    error = _say(blamed, True, _after(rng, moves.time[blamed], 4 * DAY, 0.8), LINKED)
+    return [right, error, _taken_back(rng, error, 0.5, 5 * DAY)]
+
+
+def _reversals(rng: np.random.Generator, decisions: Decisions, claim_at: Ints, end: int) -> tuple[Ints, Ints]:
+    """About half the claimed withdrawals are marked as reversed afterwards, over the status they had."""
+    later: Ints = claim_at + (rng.exponential(1.5, len(claim_at)) * 86_400).astype(np.int64) * SECOND
+    undone = (claim_at < NEVER) & (rng.random(len(claim_at)) < 0.5) & (later < end)
+    return np.where(undone, REVERSED, decisions.status), np.where(undone, later, decisions.status_at)
+
+
+def loss_if_allowed(moves: Moves) -> Floats:
+    """What the victim loses if the withdrawal goes through (USD)."""
+    return np.where(moves.fraud, moves.amount, 0.0)

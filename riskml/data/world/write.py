@@ -1,0 +1,84 @@
+"""Worlds on disk: in goes a world and a folder, out come Parquet files, all of them or none.
+
+The same world gives the same bytes: fixed row order, fixed encodings, no clock and no pandas metadata in the files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from riskml.data.world import World
+
+TABLES = ("withdrawals", "logins", "changes", "deposits", "labels")
+TRUTH_FILE = "account_takeover_truth.parquet"
+
+
+def write_world(world: World, folder: Path, truth_folder: Path | None = None) -> list[Path]:
+    """Write the five tables into `folder` and, if asked, the truth into another one.
+
+    Files are first written beside their targets and renamed together, so a failure leaves what was there before.
+
+    Returns:
+        the paths written, in the order of the tables.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    targets = [(folder / f"{name}.parquet", getattr(world, name)) for name in TABLES]
+    if truth_folder is not None:
+        targets.append((truth_folder / TRUTH_FILE, world.truth))
+    staged: list[tuple[Path, Path]] = []
+    temporary: dict[Path, Path] = {}
+    try:
+        for path, frame in targets:
+            if path.parent not in temporary:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary[path.parent] = Path(tempfile.mkdtemp(prefix=".world-", dir=path.parent))
+            draft = temporary[path.parent] / path.name
+            _write(frame, draft)
+            staged.append((draft, path))
+        for draft, path in staged:
+            os.replace(draft, path)
+    finally:
+        for place in temporary.values():
+            shutil.rmtree(place, ignore_errors=True)
+    return [path for _, path in staged]
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    table = table.cast(pa.schema([_plain(field) for field in table.schema]))
+    text = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    sequences = [field.name for field in table.schema if pa.types.is_int64(field.type)] + times[:1]
+    ids = [name for name in text if name in ("event_id", "login_id", "change_id", "deposit_id")]
+    encodings = dict.fromkeys([*numbers, *times], "BYTE_STREAM_SPLIT")
+    encodings |= dict.fromkeys(sequences, "DELTA_BINARY_PACKED")
+    encodings |= dict.fromkeys(ids, "DELTA_BYTE_ARRAY")
+    dictionary = [name for name in text if name not in ids]
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        compression_level=15,
+        use_dictionary=dictionary,
+        column_encoding=encodings,
+        row_group_size=1_000_000,
+    )
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    """Strings as ordinary strings, whatever pandas keeps them in."""
+    if pa.types.is_large_string(field.type) or pa.types.is_null(field.type):
+        return pa.field(field.name, pa.string())
+    return field
