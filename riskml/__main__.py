@@ -1,5 +1,15 @@
-"""``python -m riskml``: the same as the command ``riskml``."""
+"""``riskml`` and ``python -m riskml``: hands the command line over and leaves with its exit code."""
 
-from riskml.cli.app import entry
+import sys
+from typing import NoReturn
 
-entry()
+
+def main() -> NoReturn:
+    """The console script."""
+    from riskml.cli.app import main as run
+
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

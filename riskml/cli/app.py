@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -376,7 +376,3 @@ def _closed_pipe() -> int:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
     return int(ExitCode.OK)
 
-
-def entry() -> NoReturn:
-    """The console script ``riskml``."""
-    sys.exit(main())

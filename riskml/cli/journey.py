@@ -50,6 +50,7 @@ class Journey:
     console: Console
     shown: str  # the recipe as typed, for the commands we suggest
     results: dict[str, Facts] = field(default_factory=dict)
+    records: dict[str, StageRecord | None] = field(default_factory=dict)
 
     @staticmethod
     def open(recipe: Path, overrides: Sequence[str], runs: Path, console: Console) -> Journey:
@@ -140,9 +141,15 @@ class Journey:
         """What the stage depends on now; later stages must be asked after earlier ones are done."""
         feeds = {}
         for name in stage.feeds:
-            record = self.folder.record(name)
+            record = self.record(name)
             feeds[name] = record.outcome if record else ""
         return StageKey(stage.name, self.recipe.digest(*stage.sections), self.fingerprint, feeds, __version__)
+
+    def record(self, stage: str) -> StageRecord | None:
+        """The stage's record; its outputs are hashed once per process and again after they are rewritten."""
+        if stage not in self.records:
+            self.records[stage] = self.folder.record(stage)
+        return self.records[stage]
 
     def facts(self, stage: str) -> Facts:
         """The facts a finished stage left, from memory or from its folder."""
@@ -174,7 +181,7 @@ class Standing:
 
 def standing(journey: Journey, stage: Stage) -> Standing:
     """Compare the stage's record with what it depends on now."""
-    record = journey.folder.record(stage.name)
+    record = journey.record(stage.name)
     if record is None:
         there = journey.folder.stage(stage.name).exists()
         return Standing("stale", "its files were altered or are incomplete") if there else Standing("missing")
@@ -247,7 +254,8 @@ def _refresh(journey: Journey, stage: Stage) -> None:
             write_json(draft.folder / FACTS, facts)
             note, ok = draft.note, draft.ok
     journey.results[stage.name] = facts
-    record = journey.folder.record(stage.name)
+    journey.records.pop(stage.name)
+    record = journey.record(stage.name)
     took = record.seconds if record else 0.0
     console.say(f"{stage.name}: {words.summary(stage.name, facts)} ({seconds(took)})")
     if record is not None:

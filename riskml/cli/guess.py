@@ -1,0 +1,218 @@
+"""What the columns of a stranger's table are: a DataFrame in, guesses with their reasons out.
+
+It looks at names first and values second, and says which of the two convinced it. It never looks at the label to choose
+an input, except to refuse columns that give the label away. What it cannot guess it leaves empty for the caller to ask.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from riskml.errors import DataError, UsageError, near_matches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WORDS = {
+    "time": ("event_time", "timestamp", "datetime", "created_at", "created", "time", "date", "ts"),
+    "label": ("is_fraud", "fraud", "label", "isfraud", "chargeback", "fraudulent", "target", "class", "y"),
+    "id": ("event_id", "transaction_id", "txn_id", "tx_id", "order_id", "payment_id", "id", "uuid"),
+    "amount": ("amount", "amount_usd", "amt", "value", "price", "total", "usd", "eur"),
+    "entity": (
+        *("user", "customer", "client", "account", "card", "device", "ip", "email", "phone", "merchant"),
+        *("terminal", "address", "payer", "payee", "sender", "receiver", "iban", "wallet", "beneficiary", "cookie"),
+    ),
+}
+_LATER = (
+    *("fraud", "chargeback", "dispute", "label", "scenario", "status", "decision", "blocked", "review", "rule"),
+    *("alert", "refund", "outcome", "attributed", "target", "known"),
+)
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MAX_ENTITIES = 6
+MAX_CATEGORIES = 100
+SAMPLE = 200_000  # rows looked at
+
+
+@dataclass(frozen=True)
+class Named:
+    """Columns by meaning; "" where not given or not found."""
+
+    time: str = ""
+    id: str = ""
+    label: str = ""
+    amount: str = ""
+    entities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The columns, the inputs a model may read, why each was chosen, and what was left out and why."""
+
+    columns: Named
+    inputs: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def guess(frame: pd.DataFrame, given: Named) -> Guess:
+    """Guess what ``given`` leaves open.
+
+    Raises:
+        UsageError: a given column does not exist.
+        DataError: the table has no rows.
+    """
+    if frame.empty:
+        raise DataError("the table has no rows", "give a table with one row per event")
+    for name in (given.time, given.id, given.label, given.amount, *given.entities):
+        if name and name not in frame.columns:
+            raise UsageError(f"no column `{name}` in the table", near_matches(name, frame.columns))
+    head = frame.head(SAMPLE)
+    reasons: list[str] = []
+    taken = {name for name in (given.time, given.id, given.label, given.amount, *given.entities) if name}
+    found = given
+    for what, test in (("time", _is_time), ("label", _is_label), ("id", _is_id), ("amount", _is_amount)):
+        if getattr(given, what):
+            reasons.append(f"{what}: {getattr(given, what)} (as you said)")
+            continue
+        name, why = _best(head, what, test, taken)
+        reasons.append(f"{what}: {name} ({why})" if name else f"{what}: none found")
+        found = replace(found, **{what: name})
+        taken.add(name)
+    if given.entities:
+        reasons.append(f"entities: {', '.join(given.entities)} (as you said)")
+    else:
+        entities = _entities(head, taken)
+        found = replace(found, entities=entities)
+        words = f"{', '.join(entities)} (names of who or what acts, with values that return)" if entities else "none found"
+        reasons.append(f"entities: {words}")
+    inputs, left = _inputs(head, found)
+    reasons.append(f"inputs: {', '.join(inputs) or 'none'}")
+    if left:
+        reasons.append("left out: " + "; ".join(left))
+    return Guess(found, inputs, tuple(reasons))
+
+
+def _best(frame: pd.DataFrame, what: str, test: Any, taken: set[str]) -> tuple[str, str]:
+    """The column whose name fits best among those whose values fit; ("", "") if none does."""
+    ranked = sorted(
+        (_rank(str(name), _WORDS[what]), place, str(name))
+        for place, name in enumerate(frame.columns)
+        if str(name) not in taken
+    )
+    for rank, _, name in ranked:
+        if test(frame[name], rank < _NO_NAME):
+            return name, "by name and values" if rank < _NO_NAME else "by values"
+    return "", ""
+
+
+_NO_NAME = 1000
+
+
+def _rank(name: str, words: Iterable[str]) -> int:
+    """How early in ``words`` the name is found, whole names before parts; ``_NO_NAME`` if nowhere."""
+    text = name.casefold()
+    parts = [p for p in re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()) if p]
+    listed = list(words)
+    if text in listed:
+        return listed.index(text)
+    hits = [index for index, word in enumerate(listed) if word in parts]
+    return 100 + min(hits) if hits else _NO_NAME
+
+
+def _is_time(values: pd.Series[Any], named: bool) -> bool:
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return True
+    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return False
+    some = values.dropna().head(1000)
+    if some.empty:
+        return False
+    parsed = pd.to_datetime(some, errors="coerce", utc=True, format="ISO8601")
+    return bool(parsed.notna().mean() > 0.99)
+
+
+def _is_label(values: pd.Series[Any], named: bool) -> bool:
+    distinct = {str(v) for v in values.dropna().unique()[:10]}
+    binary = distinct in ({"0", "1"}, {"0.0", "1.0"}, {"True", "False"}, {"true", "false"})
+    if not named or not binary:
+        return False
+    return True
+
+
+def _is_id(values: pd.Series[Any], named: bool) -> bool:
+    import pandas as pd
+
+    if pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+        return False
+    return bool(values.notna().all() and values.is_unique) and (named or not pd.api.types.is_bool_dtype(values))
+
+
+def _is_amount(values: pd.Series[Any], named: bool) -> bool:
+    import pandas as pd
+
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    return bool(named and numeric and values.nunique() > 2)
+
+
+def _entities(frame: pd.DataFrame, taken: set[str]) -> tuple[str, ...]:
+    import pandas as pd
+
+    found = []
+    for name in map(str, frame.columns):
+        values = frame[name]
+        if name in taken or pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+            continue
+        rank = _rank(name, _WORDS["entity"])
+        distinct = values.nunique()
+        if rank < _NO_NAME and 2 < distinct < 0.95 * len(values):
+            found.append((rank, name))
+    return tuple(name for _, name in sorted(found)[:MAX_ENTITIES])
+
+
+def _inputs(frame: pd.DataFrame, columns: Named) -> tuple[tuple[str, ...], list[str]]:
+    """The allow-list, and each column kept off it with the reason."""
+    import pandas as pd
+
+    meant = {columns.time, columns.id, columns.label, *columns.entities}
+    kept, left = [], []
+    for name in map(str, frame.columns):
+        values = frame[name]
+        if name in meant:
+            continue
+        if not _PLAIN.fullmatch(name):
+            left.append(f"{name} (no plain name)")
+        elif pd.api.types.is_datetime64_any_dtype(values) or _is_time(values, True):
+            left.append(f"{name} (a time)")
+        elif name != columns.amount and _rank(name, _LATER) < _NO_NAME:
+            left.append(f"{name} (sounds like something known only later)")
+        elif _gives_away(values, frame[columns.label] if columns.label else None):
+            left.append(f"{name} (gives the label away)")
+        elif pd.api.types.is_numeric_dtype(values) or values.nunique() <= MAX_CATEGORIES:
+            if name != columns.amount and pd.api.types.is_integer_dtype(values) and values.is_monotonic_increasing:
+                left.append(f"{name} (a counter or clock)")
+            else:
+                kept.append(name)
+        else:
+            left.append(f"{name} (too many different values)")
+    return tuple(kept), left
+
+
+def _gives_away(values: pd.Series[Any], label: pd.Series[Any] | None) -> bool:
+    """Whether the values, or merely being filled, determine the label almost alone."""
+    if label is None:
+        return False
+    truth = label.astype(str).isin(["1", "1.0", "True", "true"])
+    if not 0 < truth.sum() < len(truth):
+        return False
+    filled = values.notna()
+    if filled.nunique() == 2 and (filled == truth).mean() > 0.999:
+        return True
+    if values.nunique() > MAX_CATEGORIES:
+        return False
+    share = truth.groupby(values.astype(str)).agg(["mean", "size"])
+    pure = share[(share["mean"] > 0.99) & (share["size"] >= 5)]
+    return bool((pure["mean"] * pure["size"]).sum() > 0.9 * truth.sum())

@@ -1,0 +1,212 @@
+"""``riskml init``: a small project that runs as it stands, made whole beside its place and renamed into it.
+
+In come a folder that is new or empty and either a shipped recipe (its world is simulated) or the user's own table (its
+columns are guessed, and the guesses said out loud). It overwrites nothing, and asks only where a person is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from riskml.cli.console import Console
+from riskml.cli.guess import Guess, Named, guess
+from riskml.errors import DataError, UsageError, near_matches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Named", "from_recipe", "from_table"]
+
+_SAMPLE = re.compile(r"\.\./sample_data/(\w+)/")
+_WORKFLOW = """\
+# Runs the recipe on every push: the exit code is the verdict, the page to sign is kept.
+name: riskml
+on: [push]
+jobs:
+  verdict:
+    runs-on: ubuntu-latest
+    timeout-minutes: 30
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.11"
+      - run: pip install riskml
+      - run: riskml check {recipe}
+      - run: riskml run {recipe}
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with:
+          name: riskml-runs
+          path: runs/*/*/*.*
+"""
+_README = """\
+# {title}
+
+{about}
+
+    riskml check {recipe}      # does the data keep the recipe's promises?
+    riskml run {recipe}        # features, model, verdict against the rule, release
+    riskml status {recipe}     # where it stands and what it waits for
+
+Everything is decided in `{recipe}`; results are in `runs/`. A second run redoes only what changed.
+"""
+
+
+def from_recipe(console: Console, directory: Path, name: str, users: int | None) -> int:
+    """A project around a shipped recipe, with its simulated world."""
+    text = _shipped(name)
+    _refuse_taken(directory)
+    recipe = f"{name}.toml"
+    world = _SAMPLE.search(text)
+
+    def fill(folder: Path) -> None:
+        if world:
+            from riskml.data.world import simulate, write_world
+
+            console.say("simulating the sample world")
+            made = simulate() if users is None else simulate(users=users)
+            write_world(made, folder / "data")
+        else:
+            (folder / "data").mkdir()
+        (folder / recipe).write_text(_SAMPLE.sub("data/", text), encoding="utf-8")
+        about = "A simulated exchange and the recipe for one threat on it." if world else "A shipped recipe."
+        _surroundings(folder, directory.name, recipe, about)
+
+    return _make(console, directory, recipe, fill, {})
+
+
+def from_table(console: Console, directory: Path, source: Path, given: Named) -> int:
+    """A project around the user's own CSV or Parquet table."""
+    _refuse_taken(directory)
+    frame = _read(source)
+    made = guess(frame, _asked(console, frame, given))
+    for reason in made.reasons:
+        console.say(reason)
+    columns = made.columns
+    for what in ("time", "label"):
+        if not getattr(columns, what):
+            raise UsageError(f"no column of {source.name} looks like the {what}", f"name it with --{what} COLUMN")
+    if not columns.entities:
+        raise UsageError(f"no column of {source.name} looks like a user, card or device", "name one with --entity COLUMN")
+    draft = _draft(frame, made, source)
+
+    def fill(folder: Path) -> None:
+        (folder / "data").mkdir()
+        target = folder / "data" / draft.file
+        if columns.id:
+            shutil.copyfile(source, target)
+        else:
+            console.say("id: no column has unique values, so `event_id` numbers the rows in data/")
+            frame.insert(0, "event_id", range(1, len(frame) + 1))
+            frame.to_parquet(target, index=False)
+        (folder / "recipe.toml").write_text(draft.recipe, encoding="utf-8")
+        _surroundings(folder, directory.name, "recipe.toml", f"Made by `riskml init` from {source.name}.")
+
+    guesses = {"time": columns.time, "id": columns.id, "label": columns.label, "amount": columns.amount}
+    return _make(console, directory, "recipe.toml", fill, guesses | {"entities": list(columns.entities)})
+
+
+def _make(
+    console: Console, directory: Path, recipe: str, fill: Callable[[Path], None], guesses: Mapping[str, object]
+) -> int:
+    """Fill a temporary sibling, then rename it to ``directory``."""
+    final = directory.absolute()
+    final.parent.mkdir(parents=True, exist_ok=True)
+    fresh = final.parent / f".{final.name}.{os.getpid()}.tmp"
+    try:
+        fresh.mkdir()
+        fill(fresh)
+        files = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+        if final == Path.cwd():
+            for path in fresh.iterdir():
+                path.rename(final / path.name)
+        else:
+            fresh.rename(final)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    console.document({"schema": "riskml.init/1", "directory": str(directory), "files": files, "guesses": guesses})
+    for name in files:
+        console.answer(str(directory / name))
+    console.say(f"next: cd {directory} && riskml run {recipe}")
+    return 0
+
+
+def _surroundings(folder: Path, title: str, recipe: str, about: str) -> None:
+    workflow = folder / ".github" / "workflows" / "riskml.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(_WORKFLOW.format(recipe=recipe), encoding="utf-8")
+    (folder / "README.md").write_text(_README.format(title=title, recipe=recipe, about=about), encoding="utf-8")
+    (folder / ".gitignore").write_text("runs/\n", encoding="utf-8")
+
+
+def _refuse_taken(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is a file", "give a folder that is new or empty")
+    if directory.is_dir() and any(directory.iterdir()):
+        raise UsageError(f"{directory} is not empty", "give a folder that is new or empty; nothing was changed")
+
+
+def _shipped(name: str) -> str:
+    """The text of a recipe in the wheel, or in the repository while riskml runs from there."""
+    inside = resources.files("riskml") / "_recipes"
+    beside = Path(__file__).resolve().parents[2] / "recipes"
+    for folder in (inside, beside):
+        if folder.is_dir():
+            known = {entry.name.removesuffix(".toml"): entry for entry in folder.iterdir() if entry.name.endswith(".toml")}
+            if name in known:
+                return known[name].read_text(encoding="utf-8")
+            raise UsageError(
+                f"no recipe `{name}` comes with riskml", near_matches(name, known) or f"known: {', '.join(sorted(known))}"
+            )
+    raise UsageError("this installation of riskml holds no recipes", "install it again")
+
+
+def _read(source: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not source.is_file():
+        folder = source.parent if source.parent.is_dir() else Path()
+        near = near_matches(source.name, [path.name for path in folder.iterdir()])
+        raise UsageError(f"no table at {source}", near or "give the path of a CSV or Parquet file")
+    try:
+        return pd.read_parquet(source) if source.suffix == ".parquet" else pd.read_csv(source, low_memory=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"cannot read {source}: {reason}", "init reads .csv and .parquet") from error
+
+
+def _asked(console: Console, frame: pd.DataFrame, given: Named) -> Named:
+    """Ask a person to confirm each guess; without one, what was given."""
+    if not console.can_ask:
+        return given
+    first = guess(frame, given).columns
+    answers = {
+        what: getattr(given, what) or console.ask(f"column of the {what}?", getattr(first, what))
+        for what in ("time", "id", "label", "amount")
+    }
+    entities = given.entities
+    if not entities:
+        said = console.ask("columns of who or what acts, with commas between?", ",".join(first.entities))
+        entities = tuple(part.strip() for part in said.split(",") if part.strip())
+    return Named(**answers, entities=entities)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    file: str
+    recipe: str
+
+
+def _draft(frame: pd.DataFrame, made: Guess, source: Path) -> _Draft:
+    from riskml.cli.starter import starter_recipe
+
+    file = source.name if made.columns.id else f"{source.stem}.parquet"
+    return _Draft(file, starter_recipe(frame, made, f"data/{file}", source.stem))
