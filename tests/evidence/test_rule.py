@@ -1,0 +1,107 @@
+"""The incumbent is what the log says; contradictions are refused."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from riskml.errors import DataError
+from riskml.evidence.rule import Incumbent, incumbent, replay
+from riskml.recipe.spec import Events, Labels, Recipe, Rule, RuleVersion, Threat
+
+LOG: dict[str, Any] = {
+    "amount": [10.0, 90.0, 90.0, 90.0, None, 90.0, 10.0],
+    "fired": [False, True, True, True, False, True, False],
+    "chance": [np.nan, 0.1, 0.1, np.nan, np.nan, 0.1, np.nan],
+    "action": ["allow", "block", "allow", "block", "allow", "allow", "step_up"],
+    "controls": ["", "temp_rule", "temp_rule", "temp_rule", None, "temp_rule|sanctions", "velocity"],
+    "listed": [0, 0, 0, 0, 1, 0, 0],
+}
+RULE = Rule("fired", True, "chance", "action", "controls", "listed")
+
+
+def read(rule: Rule | None = RULE, **change: Any) -> Incumbent:
+    frame = pd.DataFrame(LOG | change)
+    events = SimpleNamespace(frame=frame, time=np.arange(len(frame), dtype=np.int64))
+    recipe = Recipe(Threat("t"), Events("events", "e", "id", "time"), Labels(1), rule=rule)
+    found = incumbent(recipe, SimpleNamespace(events=events))  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def test_the_log_decides_who_fired_was_released_and_can_be_seen() -> None:
+    """Blocked outcomes are unseen, released ones seen; other controls and allow-lists count for neither side."""
+    log = read()
+    assert log.fired.tolist() == LOG["fired"]
+    assert np.flatnonzero(log.released).tolist() == [2, 5]
+    assert np.flatnonzero(log.other_control).tolist() == [5, 6]
+    assert np.flatnonzero(~log.comparable).tolist() == [4, 5, 6]
+    assert np.flatnonzero(log.observed).tolist() == [0, 2]
+    assert np.isnan(log.release_chance).tolist() == [True, False, False, True, True, False, True]
+
+
+def test_a_rule_that_enforces_nothing_hides_nothing() -> None:
+    """With enforced = false and no action column every outcome is seen."""
+    assert read(Rule("fired", enforced=False)).observed.all()
+
+
+def test_without_actions_an_enforced_rule_stopped_all_it_fired_on() -> None:
+    """Nothing is released, so nothing that fired is seen."""
+    log = read(Rule("fired"))
+    assert not log.released.any() and (log.observed == ~log.fired).all()
+
+
+def test_no_rule_is_no_incumbent() -> None:
+    """A recipe without [rule] has none."""
+    recipe = Recipe(Threat("t"), Events("events", "e", "id", "time"), Labels(1))
+    tables: Any = SimpleNamespace(events=SimpleNamespace(frame=pd.DataFrame(LOG), time=np.arange(7)))
+    assert incumbent(recipe, tables) is None
+
+
+def test_replay_uses_the_version_of_the_day_and_null_is_false() -> None:
+    """Before the first version nothing fires; each event meets its own version; a null amount does not fire."""
+    rule = Rule(None, enforced=False, versions=(RuleVersion("amount > 5", 3), RuleVersion("amount > 50", 1)))
+    frame = pd.DataFrame(LOG)
+    assert replay(rule, frame, np.arange(7)).tolist() == [False, True, True, True, False, True, True]
+    log = read(rule)
+    assert log.replayed and log.since == 1 and log.agreement is None
+
+
+def test_agreement_compares_text_and_log() -> None:
+    """Agreement is the share of equal decisions since the rule was written."""
+    assert read(Rule("fired", versions=(RuleVersion("amount > 50"),))).agreement == 1.0
+    assert read(Rule("fired", versions=(RuleVersion("amount > 5", 1),))).agreement == pytest.approx(5 / 6)
+
+
+def test_lists_of_controls_are_read() -> None:
+    """The control column may hold lists."""
+    lists = [[], ["temp_rule"], ["temp_rule"], [], None, ["temp_rule", "sanctions"], ["velocity"]]
+    assert np.flatnonzero(read(controls=lists).other_control).tolist() == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "words"),
+    [
+        (Rule("fird"), {}, "did you mean `fired`"),
+        (Rule(None), {}, "neither `fired` nor a version"),
+        (RULE, {"chance": [2.0] * 7}, "outside 0 to 1"),
+        (RULE, {"action": ["aloow"] * 7}, "did you mean `allow`"),
+        (RULE, {"fired": ["perhaps"] * 7}, "holds `perhaps`"),
+        (Rule("fired", release_chance="chance"), {}, "rule.action"),
+        (Rule(None, versions=(RuleVersion("amont > 5"),)), {}, "did you mean `amount`"),
+    ],
+)
+def test_a_broken_log_is_refused(rule: Rule, change: dict[str, Any], words: str) -> None:
+    """Each contradiction is one error that names the column and the cure."""
+    with pytest.raises(DataError) as caught:
+        read(rule, **change)
+    assert words in caught.value.message + " " + caught.value.hint
+
+
+def test_missing_flags_are_noted() -> None:
+    """A null in the log is false, and said so."""
+    assert any("1 events have no `fired`" in note for note in read(fired=[None, *LOG["fired"][1:]]).notes)
