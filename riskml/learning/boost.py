@@ -1,0 +1,168 @@
+"""Boosted trees with everything that could vary nailed down: one place that talks to LightGBM's trainer.
+
+In go an encoded matrix, outcomes, parameters and seeds; out come LightGBM text, or the curve of a validation score
+over rounds. The same inputs give the same bytes on any number of cores: threads are fixed and histograms
+deterministic. The data is binned once and shared by every fold and trial. Parameters LightGBM does not know, or
+that would break this promise, are refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from riskml.errors import TrainingError, near_matches
+from riskml.learning.objective import Objective
+
+Params = Mapping[str, float | int | str]
+Matrix = NDArray[np.float32]
+
+FIXED: dict[str, Any] = {
+    "objective": "binary",
+    "metric": "None",
+    "boosting": "gbdt",
+    "verbosity": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "feature_pre_filter": False,
+}
+BINNING: dict[str, int] = {"max_bin": 255, "min_data_in_bin": 3, "bin_construct_sample_cnt": 200_000}
+RESERVED = (*FIXED, "seed", "num_threads", "force_col_wise", "data", "valid", "config", "task", "device_type")
+SEARCH_THREADS, FIT_THREADS = 1, 2  # part of the result, so never taken from the machine
+STEP = 5  # rounds between two looks at the validation score
+
+
+class Stopped(Exception):
+    """A worker saw the stop flag between two rounds."""
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Rows binned once; subsets of it share the bins."""
+
+    data: lgb.Dataset
+    y: NDArray[np.int8]
+
+    def subset(self, rows: NDArray[np.int64]) -> Binned:
+        """The chosen rows (ascending), constructed."""
+        return Binned(self.data.subset(rows.tolist()).construct(), self.y[rows])
+
+
+def bin_rows(
+    X: Matrix,
+    y: NDArray[np.int8],
+    categorical: Sequence[int] = (),
+    names: Sequence[str] = (),
+    fixed: Params | None = None,
+) -> Binned:
+    """Bin a matrix [n, p] once. ``fixed`` may override the binning parameters."""
+    settings = FIXED | BINNING | {key: value for key, value in (fixed or {}).items() if key in BINNING}
+    data = lgb.Dataset(
+        X,
+        label=y.astype(np.float32),
+        feature_name=_safe(names) if names else "auto",
+        categorical_feature=list(categorical),
+        params=settings | {"num_threads": FIT_THREADS},
+    )
+    return Binned(data.construct(), y)
+
+
+def train_text(binned: Binned, params: Params, rounds: int, seed: int, threads: int = FIT_THREADS) -> str:
+    """Train exactly ``rounds`` rounds and return LightGBM's text."""
+    booster = _booster(binned, params, seed, threads)
+    for _ in range(rounds):
+        if booster.update():
+            break
+    return str(booster.model_to_string(num_iteration=-1))
+
+
+def fit(
+    X: Matrix,
+    y: NDArray[np.int8],
+    params: Params,
+    rounds: int,
+    seeds: Sequence[int] = (7,),
+    categorical: Sequence[int] = (),
+    names: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """LightGBM texts of one model per seed on a plain matrix: the door for benchmarks and experiments."""
+    binned = bin_rows(X, y, categorical, names, params)
+    return tuple(train_text(binned, params, rounds, seed) for seed in seeds)
+
+
+def curve(
+    train: Binned,
+    valid: Binned,
+    params: Params,
+    score: Objective,
+    rounds: int,
+    patience: int,
+    seed: int,
+    stop: threading.Event | None = None,
+) -> list[float]:
+    """Validation score after every ``STEP`` rounds, until ``patience`` rounds bring nothing better.
+
+    Raises:
+        Stopped: ``stop`` was set.
+    """
+    booster = _booster(train, params, seed, SEARCH_THREADS)
+    booster.add_valid(valid.data, "valid")
+
+    def judge(predicted: NDArray[np.float64], _: lgb.Dataset) -> tuple[str, float, bool]:
+        return "score", score(predicted, valid.y), True
+
+    found: list[float] = []
+    best = 0
+    for done in range(1, rounds + 1):
+        if stop is not None and stop.is_set():
+            raise Stopped
+        finished = booster.update()
+        if done % STEP == 0 or done == rounds or (finished and not found):
+            found.append(float(booster.eval_valid(judge)[0][2]))
+            if found[-1] > found[best]:
+                best = len(found) - 1
+        if finished or (len(found) - 1 - best) * STEP >= patience:
+            break
+    return found
+
+
+def check_params(fixed: Params) -> None:
+    """Refuse ``train.params`` that LightGBM does not know or that training sets itself.
+
+    Raises:
+        TrainingError: naming the parameter and near matches.
+    """
+    known = _known_parameters()
+    for name in fixed:
+        if name in RESERVED:
+            raise TrainingError(
+                f"`train.params.{name}` is set by riskml, so that the same recipe gives the same model", "remove it"
+            )
+        if name not in known:
+            hint = near_matches(name, known) or "use LightGBM's own name of the parameter, not an alias"
+            raise TrainingError(f"`train.params.{name}` is not a parameter of LightGBM", hint)
+
+
+def _known_parameters() -> set[str]:
+    """Names LightGBM writes into a model's text: its parameters, without aliases."""
+    X = np.arange(40, dtype=np.float32).reshape(-1, 1)
+    text = fit(X, (np.arange(40) % 2).astype(np.int8), {"min_data_in_leaf": 1}, 1)[0]
+    section = text.partition("\nparameters:\n")[2].partition("\nend of parameters")[0]
+    names = {line[1:].partition(":")[0] for line in section.splitlines() if line.startswith("[")}
+    return names | {"num_iterations"}
+
+
+def _booster(binned: Binned, params: Params, seed: int, threads: int) -> lgb.Booster:
+    tuned = {key: value for key, value in params.items() if key not in (*BINNING, "num_iterations")}
+    return lgb.Booster(tuned | FIXED | {"seed": seed, "num_threads": threads}, binned.data)
+
+
+def _safe(names: Sequence[str]) -> list[str]:
+    """Feature names LightGBM can store; a name with other characters is stored by its position."""
+    return [name if name.replace("_", "").isalnum() and name.isascii() else f"f{at}" for at, name in enumerate(names)]

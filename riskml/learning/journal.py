@@ -1,0 +1,85 @@
+"""The trials of a study on disk, one JSON line each, safe the moment a trial finishes.
+
+In go finished trials; out come those of an interrupted run of the very same study. Lines of another study (its key
+differs) and a last line cut short by a crash are set aside; anything else unreadable starts the journal anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SCHEMA = "riskml.trials/1"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished trial: ``value`` is the mean score over the folds after ``iterations`` rounds."""
+
+    number: int
+    params: Mapping[str, float | int | str]
+    value: float
+    folds: tuple[float, ...]
+    iterations: int
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+class Journal:
+    """Finished trials of the study ``key`` in the file ``path`` (None: kept nowhere)."""
+
+    def __init__(self, path: Path | None, key: str) -> None:
+        self.path, self.key = path, key
+        self.found: dict[int, Trial] = {}
+        if path is None:
+            return
+        self.found = _read(path, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({"schema": SCHEMA, "key": key})]
+        lines += [json.dumps(trial.to_dict()) for trial in self.found.values()]
+        fresh = path.with_name(path.name + ".new")
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+
+    def recall(self, number: int, params: Mapping[str, float | int | str]) -> Trial | None:
+        """The trial of an earlier run, if it had this number and these parameters."""
+        trial = self.found.get(number)
+        return trial if trial is not None and dict(trial.params) == dict(params) else None
+
+    def append(self, trial: Trial) -> None:
+        """Write one trial and wait until the disk has it."""
+        if self.path is None:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(trial.to_dict()) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _read(path: Path, key: str) -> dict[int, Trial]:
+    """Trials in a journal of the same key; nothing if the file is absent, foreign or unreadable."""
+    try:
+        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        start = json.loads(head)
+        if start != {"schema": SCHEMA, "key": key}:
+            return {}
+    except (OSError, ValueError):
+        return {}
+    found: dict[int, Trial] = {}
+    for line in lines:
+        try:
+            body = json.loads(line)
+            trial = Trial(**body | {"folds": tuple(body["folds"])})
+        except (ValueError, TypeError, KeyError):
+            break
+        found[trial.number] = trial
+    return found

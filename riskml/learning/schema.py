@@ -1,0 +1,157 @@
+"""What the model reads: feature names, their kinds and the categories known from training.
+
+In goes a table or one event by name; out come rows of numbers, the same for both: every number is rounded to
+float32, anything not finite is missing (NaN), and a category that is null, rare or unseen in training is missing
+too. A missing column is refused. Loads no pandas to encode one event, so a release can use it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from riskml.errors import DataError, near_matches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBER, CATEGORY = "number", "category"
+MOST_CATEGORIES = 250
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Names in model order; ``kinds`` of each; ``categories`` of the categorical ones, the code being the position."""
+
+    names: tuple[str, ...]
+    kinds: Mapping[str, str]
+    categories: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def codes(self) -> dict[str, dict[str, float]]:
+        """Per categorical feature: category to code."""
+        return {name: {text: float(i) for i, text in enumerate(known)} for name, known in self.categories.items()}
+
+    @property
+    def categorical(self) -> list[int]:
+        """Positions of the categorical features."""
+        return [i for i, name in enumerate(self.names) if self.kinds[name] == CATEGORY]
+
+    def encode(self, frame: pd.DataFrame, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Matrix [rows, features] of float32, which holds every value of the model exactly.
+
+        Args:
+            frame: columns by name, in any order; further columns are ignored.
+            rows: positions to take; all if None.
+
+        Raises:
+            DataError: a column is missing.
+        """
+        count = len(frame) if rows is None else len(rows)
+        out = np.empty((count, len(self.names)), dtype=np.float32)
+        for at, name in enumerate(self.names):
+            if name not in frame.columns:
+                raise _missing(name, list(frame.columns))
+            column = frame[name]
+            taken = column if rows is None else column.iloc[rows]
+            out[:, at] = self._numbers(name, taken) if self.kinds[name] == NUMBER else self._codes(name, taken)
+        return out
+
+    def encode_row(self, row: Mapping[str, object]) -> NDArray[np.float64]:
+        """Vector [features] of one event: bit for bit what ``encode`` gives for it."""
+        out = np.empty(len(self.names), dtype=np.float64)
+        for at, name in enumerate(self.names):
+            if name not in row:
+                raise _missing(name, list(row))
+            value = row[name]
+            if _null(value):
+                out[at] = math.nan
+            elif self.kinds[name] == CATEGORY:
+                out[at] = self.codes[name].get(_text(value), math.nan)
+            else:
+                out[at] = _single(name, value)
+        return out
+
+    def _numbers(self, name: str, column: Any) -> NDArray[np.float32]:
+        """A numeric column as float32 with NaN for anything not finite."""
+        try:
+            with np.errstate(over="ignore"):
+                values = column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"column `{name}` should hold numbers: {error}", "check the type of the column") from error
+        values[~np.isfinite(values)] = np.nan
+        return np.asarray(values, dtype=np.float32)
+
+    def _codes(self, name: str, column: Any) -> NDArray[np.float32]:
+        """A categorical column as codes, by looking up each distinct value once."""
+        import pandas as pd
+
+        positions, distinct = pd.factorize(column.astype(object).to_numpy(dtype=object), use_na_sentinel=True)
+        known = self.codes[name]
+        table = np.array([known.get(_text(value), math.nan) for value in distinct] + [math.nan], dtype=np.float32)
+        return table[positions]
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready form."""
+        return {
+            "names": list(self.names),
+            "kinds": dict(self.kinds),
+            "categories": {name: list(known) for name, known in self.categories.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> Schema:
+        """The inverse of ``to_dict``."""
+        categories = {str(name): tuple(str(v) for v in known) for name, known in body["categories"].items()}
+        return cls(tuple(body["names"]), {str(k): str(v) for k, v in body["kinds"].items()}, categories)
+
+
+def learn_schema(
+    names: Sequence[str], kinds: Mapping[str, str], frame: pd.DataFrame, rows: NDArray[np.int64], least: int = 20
+) -> Schema:
+    """The schema of ``names``; categories seen at least ``least`` times in ``rows``, the commonest 250 at most."""
+    categories: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        if kinds[name] != CATEGORY:
+            continue
+        counts: dict[str, int] = {}
+        for value, count in frame[name].iloc[rows].astype(object).value_counts(dropna=True, sort=False).items():
+            text = _text(value)
+            counts[text] = counts.get(text, 0) + int(count)
+        common = sorted((text for text in counts if counts[text] >= least), key=lambda t: (-counts[t], t))
+        categories[name] = tuple(sorted(common[:MOST_CATEGORIES]))
+    return Schema(tuple(names), {name: kinds[name] for name in names}, categories)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _null(value: object) -> bool:
+    """None, NaN, NaT and pandas' NA: whatever does not equal itself."""
+    if value is None:
+        return True
+    try:
+        return not bool(value == value)
+    except TypeError:
+        return True
+
+
+def _single(name: str, value: object) -> float:
+    """One number rounded to float32; NaN if not finite."""
+    if isinstance(value, str) or not hasattr(value, "__float__"):
+        raise DataError(f"`{name}` should be a number, not {value!r}", "send numbers as numbers")
+    with np.errstate(over="ignore"):
+        number = float(np.float32(float(value)))
+    return number if math.isfinite(number) else math.nan
+
+
+def _missing(name: str, present: Sequence[object]) -> DataError:
+    hint = near_matches(name, (str(p) for p in present)) or "compute the features of the model's plan first"
+    return DataError(f"the model needs the column `{name}`, which is not there", hint)
