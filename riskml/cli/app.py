@@ -200,7 +200,7 @@ def package(recipe: RecipePath, options: Options) -> Job:
     return _stage("package", recipe, options)
 
 
-@command("verify", "riskml verify runs/account-takeover/package/account-takeover-0.1.0.riskml")
+@command("verify", "riskml verify account-takeover-0.1.0.riskml")
 def verify(release: ReleasePath, options: Options) -> Job:
     """Prove that a release is whole and scores as it did when built."""
 
@@ -213,7 +213,7 @@ def verify(release: ReleasePath, options: Options) -> Job:
     return job
 
 
-@command("score", "riskml score account-takeover-0.1.0.riskml features.parquet --out scores.csv")
+@command("score", "riskml score account-takeover-0.1.0.riskml events.parquet")
 def score(
     release: ReleasePath,
     events: Annotated[

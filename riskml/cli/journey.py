@@ -78,14 +78,22 @@ class Journey:
         before = memo.stamps()
         tables = read_tables(self.recipe)
         if self.folder.root.is_dir():
-            memo.keep({"fingerprint": tables.fingerprint}, before, began)
+            memo.keep({"fingerprint": tables.fingerprint, "as_of": str(tables.as_of)}, before, began)
         return tables
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the data's content; files that have not changed since they were last read are not read again."""
         known = self._memo.recall()
-        return known["fingerprint"] if known and "fingerprint" in known else self.tables.fingerprint
+        return known["fingerprint"] if known else self.tables.fingerprint
+
+    @property
+    def as_of(self) -> int:
+        """"Now" for this threat, in microseconds: the recipe's, or the latest time in the data."""
+        if self.recipe.threat.as_of is not None:
+            return self.recipe.threat.as_of
+        known = self._memo.recall()
+        return int(known["as_of"]) if known else self.tables.as_of
 
     @cached_property
     def _memo(self) -> Memo:

@@ -129,6 +129,15 @@ class RunFolder:
         finally:
             os.close(handle)
 
+    def holder(self) -> int | None:
+        """The process that works in the folder now, as far as its lock file tells; None if nobody does."""
+        try:
+            process = int((self.root / ".lock").read_text())
+            os.kill(process, 0)
+        except (OSError, ValueError):
+            return None
+        return process
+
     @contextmanager
     def write(self, key: StageKey, recipe_digest: str, overrides: Sequence[str]) -> Iterator[Draft]:
         """A temporary folder that becomes the stage when the block ends without an exception, and vanishes otherwise."""

@@ -1,0 +1,133 @@
+"""Facts of a stage as lines for a terminal: mappings in, text out.
+
+Reads only what ``facts.json`` holds, so that a fresh stage says the same as one just done. A fact that is absent is left
+out of the line rather than guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+Facts = Mapping[str, object]
+
+
+def summary(stage: str, facts: Facts) -> str:
+    """Half a line on what a stage did, in the past tense."""
+    return {
+        "check": _check,
+        "features": _features,
+        "train": _train,
+        "explain": _explain,
+        "backtest": _backtest,
+        "package": _package,
+    }[stage](facts)
+
+
+def lines(stage: str, facts: Facts) -> list[str]:
+    """The answer of a single command."""
+    if stage == "check":
+        found = [
+            f"{item['level']}: {item['message']}" + (f" ({item['hint']})" if item["hint"] else "")
+            for item in findings(facts)
+        ]
+        return [*found, f"check: {_check(facts)}"]
+    if stage == "train":
+        return [*(f"note: {note}" for note in _texts(facts.get("notes"))), f"train: {_train(facts)}"]
+    if stage == "explain":
+        return [*_drivers(facts), f"explain: {_explain(facts)}"]
+    if stage == "backtest":
+        return [*verdict_lines(facts), str(facts["headline"])]
+    return [f"{stage}: {summary(stage, facts)}"]
+
+
+def findings(facts: Facts, level: str = "") -> list[Mapping[str, object]]:
+    """The findings of a check, of one level or of all, worst first."""
+    order = ("breach", "warning", "note")
+    found = [_mapping(item) for item in _sequence(facts.get("findings"))]
+    kept = [item for item in found if not level or item.get("level") == level]
+    return sorted(kept, key=lambda item: order.index(str(item.get("level"))))
+
+
+def verdicts(facts: Facts) -> dict[str, Mapping[str, object]]:
+    """ADD and REPLACE of a backtest, each with its word and reasons."""
+    held = _mapping(facts.get("verdicts", facts))
+    return {name: _mapping(held[name]) for name in ("add", "replace") if isinstance(held.get(name), Mapping)}
+
+
+def verdict_lines(facts: Facts) -> list[str]:
+    """One line a question: its word and why."""
+    out = []
+    for name, verdict in verdicts(facts).items():
+        why = "; ".join(_texts(verdict.get("reasons")))
+        out.append(f"{name.upper()}: {verdict.get('word')}" + (f": {why}" if why else ""))
+    return out
+
+
+def redacted(text: str) -> str:
+    """An override without the password of a database URL."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+
+
+def _check(facts: Facts) -> str:
+    counts = {level: len(findings(facts, level)) for level in ("breach", "warning", "note")}
+    held = _mapping(facts.get("facts", facts))
+    events = _mapping(held.get("events"))
+    rows = held.get("rows", events.get("rows"))
+    start = f"{_number(rows)} events, " if isinstance(rows, int | float) else ""
+    breaches = f"{counts['breach']} breach{'' if counts['breach'] == 1 else 'es'}"
+    return f"{start}{breaches}, {counts['warning']} warnings, {counts['note']} notes"
+
+
+def _features(facts: Facts) -> str:
+    return f"{_number(facts['features'])} features of {_number(facts['rows'])} events"
+
+
+def _train(facts: Facts) -> str:
+    trials = facts.get("trials")
+    count = len(trials) if isinstance(trials, Sequence) else trials
+    best = facts.get("best", facts.get("best_value"))
+    if isinstance(best, Mapping):
+        best = best.get("value")
+    parts = [f"{count} trials"]
+    if isinstance(best, int | float):
+        parts.append(f"best {best:.3f}")
+    return ", ".join(parts)
+
+
+def _drivers(facts: Facts) -> list[str]:
+    rows = _sequence(facts.get("importance"))[:10]
+    out = []
+    for row in rows:
+        item = _mapping(row)
+        share = item.get("share")
+        out.append(f"{item.get('feature', item.get('name'))}: {float(str(share)):.1%}" if share is not None else str(item))
+    return out
+
+
+def _explain(facts: Facts) -> str:
+    return f"{len(_sequence(facts.get('importance')))} features ranked"
+
+
+def _backtest(facts: Facts) -> str:
+    return ", ".join(f"{name.upper()} {verdict.get('word')}" for name, verdict in verdicts(facts).items())
+
+
+def _package(facts: Facts) -> str:
+    return f"{facts['file']}, stage {facts['stage']}"
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in _sequence(value)]

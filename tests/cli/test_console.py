@@ -1,0 +1,137 @@
+"""The console: what goes where, and what a pipe, a terminal, JSON and GitHub each get."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from riskml.cli.console import Console, Style, escape_annotation, plain
+from riskml.errors import DataError
+
+
+class Terminal(io.StringIO):
+    """A stream that says a person is watching."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def make(environ: dict[str, str] | None = None, terminal: bool = False, **style: bool) -> Console:
+    out, err = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
+    return Console(Style(**style), out, err, environ or {})
+
+
+def text(console: Console) -> tuple[str, str]:
+    assert isinstance(console.out, io.StringIO) and isinstance(console.err, io.StringIO)
+    return console.out.getvalue(), console.err.getvalue()
+
+
+def test_words_and_answers_part_ways() -> None:
+    """Answers go to stdout and words to stderr."""
+    console = make()
+    console.say("reading")
+    console.answer("PASS")
+    assert text(console) == ("PASS\n", "reading\n")
+
+
+def test_quiet_keeps_answers_and_errors() -> None:
+    """`-q` silences words, never the answer or an error."""
+    console = make(quiet=True)
+    console.say("reading")
+    console.warn("odd")
+    console.answer("PASS")
+    console.error(DataError("broken", "mend it"))
+    assert text(console) == ("PASS\n", "error: broken\n\nhint: mend it\n")
+
+
+def test_json_is_one_document() -> None:
+    """With `--json` stdout holds one document, also when an error follows it."""
+    console = make(json=True)
+    console.answer("PASS")
+    console.document({"schema": "riskml.x/1", "value": np.float64("nan"), "rows": np.arange(2), "flag": np.bool_(True)})
+    console.error(DataError("broken"))
+    assert json.loads(text(console)[0]) == {"schema": "riskml.x/1", "value": None, "rows": [0, 1], "flag": True}
+
+
+def test_json_error_document() -> None:
+    """An error with `--json` is a document with error, hint and exit code."""
+    console = make(json=True)
+    console.error(DataError("broken", "mend it"))
+    body = json.loads(text(console)[0])
+    assert (body["error"], body["hint"], body["exit_code"]) == ("broken", "mend it", 2)
+
+
+@pytest.mark.parametrize(
+    ("environ", "terminal", "painted"),
+    [
+        ({}, False, False),
+        ({}, True, True),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, True, False),
+    ],
+)
+def test_colour_follows_terminal_and_environment(environ: dict[str, str], terminal: bool, painted: bool) -> None:
+    """Colour appears on a terminal or where it is forced, and NO_COLOR always wins."""
+    console = make(environ, terminal)
+    console.error(DataError("broken"))
+    assert ("\x1b[" in text(console)[1]) is painted
+
+
+def test_plain_progress_speaks_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off a terminal progress is one plain line per ten seconds, however often it is called."""
+    now = [0.0]
+    monkeypatch.setattr("riskml.cli.console.time.monotonic", lambda: now[0])
+    console = make()
+    with console.progress("train") as progress:
+        for step in range(250):
+            now[0] = step / 10
+            progress("trial", step, 250, "best 0.4")
+    assert text(console)[1].splitlines() == [
+        "train: trial 100/250, best 0.4 (10.0 s)",
+        "train: trial 200/250, best 0.4 (20.0 s)",
+    ]
+
+
+def test_bar_only_on_a_terminal() -> None:
+    """On a terminal the bar is drawn on stderr and stdout stays clean; `--no-progress` draws none."""
+    console = make(terminal=True)
+    with console.progress("train") as progress:
+        progress("trial", 1, 2)
+    assert "train" in text(console)[1] and text(console)[0] == ""
+    silent = make(terminal=True, progress=False)
+    with silent.progress("train") as progress:
+        progress("trial", 1, 2)
+    assert text(silent) == ("", "")
+
+
+def test_annotations_are_escaped_and_only_on_github(tmp_path: Path) -> None:
+    """Workflow commands appear only in Actions, and a message cannot forge another one."""
+    assert escape_annotation("100%\r\n::error::x") == "100%25%0D%0A::error::x"
+    quiet = make()
+    quiet.annotate("error", "x")
+    quiet.summary("# page")
+    assert text(quiet) == ("", "")
+    page = tmp_path / "summary.md"
+    console = make({"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(page)})
+    console.annotate("error", "FAIL\n::stop")
+    console.summary("# page")
+    assert text(console) == ("", "::error title=riskml::FAIL%0A::stop\n")
+    assert page.read_text() == "# page\n\n"
+
+
+def test_nobody_is_asked_off_a_terminal() -> None:
+    """Without a person the default is taken and nothing is written."""
+    console = make()
+    assert console.ask("column?", "ts") == "ts"
+    assert text(console) == ("", "")
+
+
+def test_plain_covers_what_facts_hold() -> None:
+    """Facts become JSON values: NumPy scalars, paths, tuples, non-finite numbers."""
+    assert plain({1: (np.int64(2), float("inf"), Path("a"), {"b"})}) == {"1": [2, None, "a", ["b"]]}
