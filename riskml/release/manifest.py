@@ -50,7 +50,7 @@ class Manifest:
     """What a release says of itself.
 
     ``lineage`` holds the digests of recipe, data, plan, model and verdict; ``versions`` those of the libraries that
-    made it; ``event_id`` is the column that names an event, if the recipe declares one.
+    made it.
     """
 
     name: str
@@ -60,7 +60,6 @@ class Manifest:
     lineage: Mapping[str, str]
     versions: Mapping[str, str]
     files: Mapping[str, FileEntry]
-    event_id: str | None = None
     schema: str = SCHEMA
 
     def encode(self) -> bytes:

@@ -1,0 +1,227 @@
+"""From the path of a release to something that scores: verified byte by byte before anything in it is used.
+
+``load`` refuses whatever ``verify`` would find in the archive; out comes a ``Release`` that scores one event (a mapping)
+or a table. It imports no pandas and nothing of training: LightGBM and NumPy score.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from riskml.errors import DataError, ReleaseError
+from riskml.release import archive
+from riskml.release.inputs import Field, Inputs, is_null
+from riskml.release.manifest import Manifest, Stage, parse_json, sha256
+from riskml.release.scorer import Action, Scorer
+
+if TYPE_CHECKING:
+    from riskml.learning.model import Model
+
+__all__ = ["Contents", "Decision", "Reason", "Release", "load", "open_contents"]
+
+MODEL = "model/"
+REASONS = 3  # per event
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A feature that raises the margin of one event, and by how much (log-odds)."""
+
+    feature: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a release says of one event.
+
+    ``margin`` is raw (log-odds before calibration) and decides the ``action`` at the frozen threshold; ``stage`` says
+    what the verdicts allow that action to do. ``missing`` lists declared fields the event did not hold; they count as
+    null. ``event`` is its id, if it brought one.
+    """
+
+    event: str | int | None
+    probability: float
+    margin: float
+    action: Action
+    reasons: tuple[Reason, ...]
+    missing: tuple[str, ...]
+    plan: str
+    release: str
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class Release:
+    """A loaded release; ``files`` are its verified contents by name."""
+
+    manifest: Manifest
+    scorer: Scorer
+    files: Mapping[str, bytes]
+
+    @property
+    def id(self) -> str:
+        """Name, version and the start of the manifest's hash."""
+        return self.manifest.id
+
+    @property
+    def stage(self) -> Stage:
+        """What the verdicts allow: "shadow", "add" or "replace"."""
+        return self.manifest.stage
+
+    @property
+    def threshold(self) -> float:
+        """Raw margin at or above which the action is "alert"."""
+        return self.scorer.model.threshold
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What an event should hold."""
+        return self.scorer.inputs.fields
+
+    @cached_property
+    def verdict(self) -> Mapping[str, object]:
+        """The facts of the backtest that gave the stage."""
+        return parse_json("verdict.json", self.files["verdict.json"])
+
+    def score(self, row: Mapping[str, object], reasons: int = REASONS) -> Decision:
+        """Score one event.
+
+        Args:
+            row: raw inputs, plan features and, for derived features, raw columns of the event, by name in any order.
+                A missing field, None, NaN and infinity are null; an unseen category is unknown; other keys are ignored.
+            reasons: at most so many; 0 saves most of the time.
+
+        Raises:
+            DataError: a value of the wrong kind, by name.
+        """
+        if not isinstance(row, Mapping):
+            raise DataError(
+                f"an event is a mapping of fields, not a {type(row).__name__}", "use score_table for tables"
+            )
+        encoded, missing = self.scorer.read(row)
+        margin = self.scorer.margin(encoded)
+        found = self.scorer.reasons(encoded[None, :], reasons)[0] if reasons > 0 else []
+        return Decision(
+            event=_event_id(row, self.scorer.inputs.event_id),
+            probability=self.scorer.probability(margin),
+            margin=margin,
+            action=self.scorer.action(margin),
+            reasons=tuple(Reason(name, part) for name, part in found),
+            missing=missing,
+            plan=self.scorer.model.plan.digest,
+            release=self.id,
+            stage=self.stage,
+        )
+
+    def score_table(self, table: Any, reasons: int = REASONS) -> Any:
+        """Score a DataFrame or Arrow table of feature values; the same kind of table comes back, row for row.
+
+        Columns: the event id (if the table holds it), probability, margin, action, reason_1 ....
+
+        Raises:
+            DataError: a column is missing or of the wrong kind.
+        """
+        from riskml.release.table import score_table
+
+        return score_table(self, table, reasons)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a release and what is wrong with them; nothing is, if ``problems`` is empty."""
+
+    manifest: Manifest
+    files: Mapping[str, bytes]
+    problems: tuple[str, ...]
+
+
+def load(path: str | Path) -> Release:
+    """The release at ``path``, after every byte of it was checked.
+
+    Raises:
+        UsageError: no such file.
+        ReleaseError: altered, malformed or from a newer riskml.
+    """
+    where = Path(path)
+    contents = open_contents(archive.read_bytes(where))
+    if contents.problems:
+        more = f" and {len(contents.problems) - 1} more" if len(contents.problems) > 1 else ""
+        raise ReleaseError(
+            f"`{where.name}`: {contents.problems[0]}{more}", f"`riskml verify {where}` lists what is wrong"
+        )
+    return assemble(contents)
+
+
+def open_contents(raw: bytes) -> Contents:
+    """Parse the bytes of a release and compare every file with the manifest.
+
+    Raises:
+        ReleaseError: it cannot be read as a release; ``NewerReleaseError`` if it is of a newer schema.
+    """
+    read = archive.decode(raw)
+    problems = []
+    if archive.MANIFEST not in read.files:
+        raise ReleaseError("the archive holds no `manifest.json`", "give the file that `riskml package` wrote")
+    if read.flaw is not None and read.flaw.startswith(f"entry `{archive.MANIFEST}`"):
+        raise ReleaseError("`manifest.json` was altered", "copy the release again from its source")
+    manifest = Manifest.decode(read.files[archive.MANIFEST])
+    for name, entry in manifest.files.items():
+        data = read.files.get(name)
+        if data is None:
+            problems.append(f"`{name}` is missing")
+        elif len(data) != entry.size or sha256(data) != entry.sha256:
+            problems.append(f"`{name}` was altered")
+    problems += [f"`{name}` does not belong here" for name in read.files if name not in _expected(manifest)]
+    if read.flaw is not None and not problems:
+        problems.append(f"the archive itself was altered: {read.flaw}")
+    return Contents(manifest, read.files, tuple(problems))
+
+
+def assemble(contents: Contents) -> Release:
+    """A scoring release from verified contents.
+
+    Raises:
+        ReleaseError: the files do not fit together.
+    """
+    manifest, files = contents.manifest, contents.files
+    for name in ("schema.json", "plan.json", "golden.json", "verdict.json"):
+        if name not in files:
+            raise ReleaseError(f"the release lacks `{name}`")
+    model = _read_model(files)
+    schema = parse_json("schema.json", files["schema.json"])
+    declared = manifest.lineage
+    if model.digest != declared.get("model") or model.plan.digest != declared.get("plan"):
+        raise ReleaseError("the model in the release is not the one its manifest names")
+    return Release(manifest, Scorer(model, Inputs.from_dict(schema)), files)
+
+
+def _expected(manifest: Manifest) -> set[str]:
+    return {archive.MANIFEST, *manifest.files}
+
+
+def _read_model(files: Mapping[str, bytes]) -> Model:
+    """The model from its files; they pass through a private folder because that is how models are stored."""
+    from riskml.learning.model import Model
+
+    with tempfile.TemporaryDirectory(prefix="riskml-") as folder:
+        for name, data in files.items():
+            if name.startswith(MODEL) and "/" not in name[len(MODEL) :]:
+                (Path(folder) / name[len(MODEL) :]).write_bytes(data)
+        try:
+            return Model.read(Path(folder))
+        except DataError as error:
+            raise ReleaseError(f"the model in the release cannot be read: {error.__cause__ or error.message}") from None
+
+
+def _event_id(row: Mapping[str, object], name: str | None) -> str | int | None:
+    """The id of the event, if it brought one."""
+    value = None if name is None else row.get(name)
+    if is_null(value):
+        return None
+    return value if isinstance(value, str | int) else str(value)

@@ -1,0 +1,59 @@
+"""What the facts of a backtest allow a release to do.
+
+In go the facts as ``riskml.backtest/1``; out comes the stage: "replace" if REPLACE passed, else "add" if ADD passed, else
+"shadow". Facts about another model are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from riskml.errors import StaleError, UsageError
+from riskml.release.manifest import STAGES, Stage
+
+__all__ = ["check_model", "choose_stage", "stage_of", "word_of"]
+
+
+def word_of(verdict: Mapping[str, object], question: str) -> str:
+    """PASS, FAIL or INCONCLUSIVE of "add" or "replace"; INCONCLUSIVE if it was not answered."""
+    verdicts = verdict.get("verdicts", verdict)
+    answer = verdicts.get(question) if isinstance(verdicts, Mapping) else None
+    word = answer.get("word") if isinstance(answer, Mapping) else None
+    return word if isinstance(word, str) else "INCONCLUSIVE"
+
+
+def stage_of(verdict: Mapping[str, object]) -> Stage:
+    """The highest stage the verdicts allow."""
+    if word_of(verdict, "replace") == "PASS":
+        return "replace"
+    return "add" if word_of(verdict, "add") == "PASS" else "shadow"
+
+
+def choose_stage(verdict: Mapping[str, object], wanted: Stage | None) -> Stage:
+    """``wanted``, or the highest allowed if None.
+
+    Raises:
+        UsageError: the verdicts do not allow what is wanted.
+    """
+    allowed = stage_of(verdict)
+    if wanted is None:
+        return allowed
+    if wanted not in STAGES:
+        raise UsageError(f"no stage `{wanted}`", f"the stages are {', '.join(STAGES)}")
+    if STAGES.index(wanted) > STAGES.index(allowed):
+        words = " and ".join(f"{question.upper()} {word_of(verdict, question)}" for question in ("add", "replace"))
+        raise UsageError(f"stage `{wanted}` is above what the verdicts allow ({words})", f"leave it at `{allowed}`")
+    return wanted
+
+
+def check_model(verdict: Mapping[str, object], digest: str) -> None:
+    """Refuse a verdict on another model.
+
+    Raises:
+        StaleError: the facts name another model, or none.
+    """
+    judged = verdict.get("model_digest")
+    if judged != digest:
+        which = f"model {judged[:12]}" if isinstance(judged, str) else "no model"
+        message = f"the verdict is on {which} and the release would hold model {digest[:12]}"
+        raise StaleError(message, "run `riskml backtest` again, then package")
