@@ -1,0 +1,106 @@
+"""Codes for entities: the same value gets the same number in the events and in a source.
+
+In go columns of the events and of a source; out come int64 codes from 0, with -1 wherever a part is null. Refuses
+columns whose kinds differ (a number in one, a text in the other), since such keys would silently never meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from riskml.errors import DataError
+
+Ints = npt.NDArray[np.int64]
+_EXACT = 2.0**53  # whole numbers above it collide as floats
+
+
+def shared_codes(left: pd.Series[Any], right: pd.Series[Any] | None, what: str) -> tuple[Ints, Ints, int]:
+    """Codes of both columns, -1 for null, and how many there are; ``right`` None means the same column.
+
+    Raises:
+        DataError: the columns hold different kinds of values, or one mixes kinds.
+    """
+    a = _plain(left, what)
+    if right is None:
+        codes, found = pd.factorize(a)
+        codes = np.asarray(codes, dtype=np.int64)
+        return codes, codes, len(found)
+    b = _plain(right, what)
+    if a.dtype.kind != b.dtype.kind and {a.dtype.kind, b.dtype.kind} != {"i", "f"}:
+        filled = [values for values in (a, b) if not pd.isna(values).all()]
+        if len(filled) == 2:
+            words = " and ".join(_word(values) for values in (a, b))
+            raise DataError(f"{what} meets {words}", "store the key in the same type on both sides")
+        a, b = a.astype(object), b.astype(object)
+    codes, found = pd.factorize(np.concatenate([a, b]))
+    codes = np.asarray(codes, dtype=np.int64)
+    return codes[: len(a)], codes[len(a) :], len(found)
+
+
+def combine(parts: Sequence[tuple[Ints, Ints, int]]) -> tuple[Ints, Ints, int]:
+    """One code per combination of the parts; null where any part is null."""
+    left, right, size = parts[0]
+    for more_left, more_right, more in parts[1:]:
+        split = len(left)
+        first = np.r_[left, right] if left is not right else left
+        second = np.r_[more_left, more_right] if left is not right else more_left
+        both = np.where((first < 0) | (second < 0), -1, first * more + second)
+        known = both >= 0
+        codes = np.full(len(both), -1, np.int64)
+        codes[known], found = pd.factorize(both[known])
+        size = len(found)
+        if left is right:
+            left = right = codes
+        else:
+            left, right = codes[:split], codes[split:]
+    return left, right, size
+
+
+def value_codes(values: pd.Series[Any]) -> tuple[Ints, int]:
+    """Codes of one column of any kind, -1 for null, and how many there are."""
+    if pd.api.types.is_float_dtype(values.dtype):
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        codes, found = pd.factorize(np.where(np.isfinite(numbers), numbers, np.nan))
+    else:
+        codes, found = pd.factorize(values.array)
+    return np.asarray(codes, dtype=np.int64), len(found)
+
+
+def _plain(values: pd.Series[Any], what: str) -> npt.NDArray[Any]:
+    """The column as int64, float64 with NaN, datetime64 or objects with None."""
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        values = values.astype(dtype.categories.dtype)
+        dtype = values.dtype
+    if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_integer_dtype(dtype):
+        if not values.isna().any():
+            return np.asarray(values.to_numpy(dtype=np.int64))
+        return _exact(values.to_numpy(dtype=np.float64, na_value=np.nan), what)
+    if pd.api.types.is_float_dtype(dtype):
+        return _exact(values.to_numpy(dtype=np.float64, na_value=np.nan), what)
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        zoned = values.dt.tz_convert("UTC").dt.tz_localize(None) if getattr(dtype, "tz", None) else values
+        return np.asarray(zoned.to_numpy()).astype("datetime64[us]")
+    kind = "string" if isinstance(dtype, pd.StringDtype) else pd.api.types.infer_dtype(values, skipna=True)
+    if kind in ("integer", "boolean", "floating", "mixed-integer-float"):
+        return _plain(values.convert_dtypes(), what)
+    if kind not in ("string", "empty", "bytes"):
+        raise DataError(f"{what} mixes kinds of values ({kind})", "store the key as one type")
+    out = np.array(values.to_numpy(dtype=object), dtype=object)
+    out[values.isna().to_numpy()] = None
+    return out
+
+
+def _exact(values: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
+    if np.nanmax(np.abs(values), initial=0.0) >= _EXACT:
+        raise DataError(f"{what} holds whole numbers too large for a float", "store the key as text")
+    return values
+
+
+def _word(values: npt.NDArray[Any]) -> str:
+    return {"i": "whole numbers", "f": "numbers", "M": "times"}.get(values.dtype.kind, "texts")

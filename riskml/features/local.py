@@ -1,0 +1,334 @@
+"""The local engine: a plan, the tables and the label log in, a ``FeatureTable`` out, on a few threads of one machine.
+
+Values are exact to float64 inside and rounded to float32 once; derived features read the rounded values. The result
+does not depend on the order of rows, the number of threads or anything at or after the time of an event. Refuses, as
+``DataError``, columns that are missing or of a kind the plan cannot use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from riskml.errors import DataError, ExpressionError
+from riskml.expression import EVENT_TIME, as_columns, parse
+from riskml.features import kernels
+from riskml.features.keys import combine, shared_codes, value_codes
+from riskml.features.layout import Layout, Queries, Window, count_spans
+from riskml.features.naming import OF_NUMBERS, OF_VALUES
+from riskml.features.outcomes import Spans, outcome_spans
+from riskml.features.plan import Derived, FeaturePlan, Node
+from riskml.features.source import Source, numbers_of, sources_of
+from riskml.features.table import FeatureTable
+
+if TYPE_CHECKING:
+    from riskml.data.labels import LabelLog
+    from riskml.data.tables import Tables
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Progress = Callable[[str, int, int], None]
+
+
+def compute(
+    plan: FeaturePlan, tables: Tables, labels: LabelLog, progress: Progress | None = None, threads: int = 2
+) -> FeatureTable:
+    """Every feature of every event.
+
+    Args:
+        plan: what to compute.
+        tables: events and sources; row i of the result is row i of the events.
+        labels: for the source "labels" and for ``rate``.
+        progress: called with ("features", done, total).
+        threads: at most this many keys are worked on at once.
+
+    Raises:
+        DataError: a column is missing, or of a kind its feature cannot use.
+    """
+    events = tables.events
+    columns: dict[str, Any] = {}
+    for name in plan.inputs:
+        columns[name] = _raw(sources_of(tables, labels)["events"], name)
+    total = len(plan.nodes) + len(plan.derived)
+    made: dict[str, Floats32] = {}
+    for node, values in node_values(plan, tables, labels, threads):
+        made[node.name] = rounded(values)
+        if progress is not None:
+            progress("features", len(made), total)
+    columns |= {node.name: made[node.name] for node in plan.nodes}
+    columns |= _derived(plan.derived, columns, tables)
+    if progress is not None:
+        progress("features", total, total)
+    ids = events.frame[events.stream.id].to_numpy() if events.stream.id else np.arange(len(events.frame))
+    return FeatureTable.build(columns, plan, np.asarray(ids), events.time)
+
+
+def rounded(values: Floats) -> Floats32:
+    """Float32 with NaN for everything that is not finite."""
+    with np.errstate(over="ignore"):
+        out = values.astype(np.float32)
+    out[~np.isfinite(out)] = np.nan
+    return out
+
+
+def _raw(events: Source, name: str) -> Any:
+    """A raw input: float32, or objects (text or None) for a category."""
+    column = events.column(name)
+    numbers = numbers_of(column)
+    if numbers is not None:
+        return rounded(numbers)
+    values = as_columns(column.to_frame(name), [name])[name]
+    if values.dtype != object:
+        raise DataError(f"the input `{name}` is a time", f"derive a number from it, such as `age({name})`")
+    return values
+
+
+def node_values(plan: FeaturePlan, tables: Tables, labels: LabelLog, threads: int = 2) -> Iterator[tuple[Node, Floats]]:
+    """Each node with its float64 values [n], before rounding; grouped so that work is shared, not in plan order."""
+    several = threads > 1
+    with ThreadPoolExecutor(threads) if several else nullcontext() as pool:
+        engine = _Engine(tables, labels, pool, threads)
+        groups: dict[tuple[Any, ...], list[Node]] = {}
+        for node in plan.nodes:
+            groups.setdefault((node.source, node.keys, node.source_keys), []).append(node)
+        for nodes in groups.values():
+            yield from engine.of_keys(nodes)
+
+
+class _Engine:
+    """The state of one computation: streams, and what several nodes share."""
+
+    def __init__(self, tables: Tables, labels: LabelLog, pool: ThreadPoolExecutor | None, threads: int) -> None:
+        self.tables, self.labels, self.pool, self.threads = tables, labels, pool, threads
+        self.sources = sources_of(tables, labels)
+        self.events = self.sources["events"]
+        self.by_time = np.argsort(self.events.time, kind="stable")
+        self.orders: dict[str, Ints] = {}
+        self.masks: dict[tuple[Any, ...], Mask | None] = {}
+        self.codes: dict[tuple[str, str], tuple[Ints, int]] = {}
+        self.numbers: dict[tuple[str, str], Floats] = {}
+        self.spans: Spans | None = None
+
+    def of_keys(self, nodes: list[Node]) -> Iterator[tuple[Node, Floats]]:
+        """Nodes of one source and key: the events are laid out once, the rows once per filter and clock."""
+        first = nodes[0]
+        source = self.source(first.source)
+        left, right, size = self.key_codes(first, source)
+        rows, starts = kernels.group(left, self.by_time, size)
+        queries = Queries(rows, starts, self.events.time[rows])
+        groups: dict[tuple[Any, ...], list[Node]] = {}
+        for node in nodes:
+            groups.setdefault((node.aggregate == "rate", *self.layout_key(node)), []).append(node)
+        for (rated, *_), members in groups.items():
+            layout = self.layout(members[0], source, right, queries, empty=rated)
+            found: Iterator[tuple[Node, Floats]]
+            if rated:
+                found = ((node, self.rate(node, layout, left)) for node in members)
+            else:
+                found = self.of_layout(members, source, layout)
+            for node, values in found:
+                full = np.full(len(left), np.nan)
+                full[queries.rows] = values
+                yield node, full
+
+    def source(self, name: str) -> Source:
+        """The stream of that name."""
+        if name not in self.sources:
+            raise DataError(f"there is no table for the source `{name}`", "compile the plan from the same recipe")
+        return self.sources[name]
+
+    def key_codes(self, node: Node, source: Source) -> tuple[Ints, Ints, int]:
+        """Codes of the node's key for events and for rows of the source."""
+        entities = self.tables.events.stream.entities
+        parts = []
+        for entity, column in zip(node.keys, node.source_keys, strict=True):
+            own = entities[entity]
+            what = f"the key `{entity}` (events.{own} and {source.name}.{column})"
+            if source.frame is self.events.frame and own == column:
+                parts.append(shared_codes(self.events.column(own), None, what))
+            else:
+                whole = Source(**{**vars(source), "rows": None})
+                parts.append(shared_codes(self.events.column(own), whole.column(column), what))
+        left, right, size = combine(parts)
+        return left, right if source.rows is None else right[source.rows], size
+
+    def mask(self, node: Node, source: Source) -> Mask | None:
+        """Rows that pass the node's filter and hold a value in its column; None for all rows."""
+        key = (node.source, node.where, node.column, node.aggregate in OF_NUMBERS)
+        if key not in self.masks:
+            mask = np.ones(len(source.time), bool) if node.where is None else source.passes(node.where)
+            if node.column is not None:
+                mask = mask & self.filled(node, source)
+            self.masks[key] = None if mask.all() else mask
+        return self.masks[key]
+
+    def filled(self, node: Node, source: Source) -> Mask:
+        """Rows whose value in the node's column is not null."""
+        assert node.column is not None
+        at = (node.source, node.column)
+        if node.aggregate in OF_NUMBERS:
+            if at not in self.numbers:
+                self.numbers[at] = source.numbers(node.column)
+            return ~np.isnan(self.numbers[at])
+        if at not in self.codes:
+            self.codes[at] = value_codes(source.column(node.column))
+        return self.codes[at][0] >= 0
+
+    def layout_key(self, node: Node) -> tuple[Any, ...]:
+        """Nodes with equal keys share a layout."""
+        source = self.source(node.source)
+        if node.aggregate == "rate":
+            return (node.where, None, ())
+        late = tuple(name for name in self.read_by(node) if name in source.later)
+        mask = self.mask(node, source)
+        if mask is None:
+            return (None, None, late)
+        bare = self.mask(replace(node, column=None), source)
+        same = bare is not None and np.array_equal(bare, mask)
+        return (node.where, None if same else (node.column, node.aggregate in OF_NUMBERS), late)
+
+    def read_by(self, node: Node) -> tuple[str, ...]:
+        """Columns of the source the node reads."""
+        filters = parse(node.where).columns if node.where else ()
+        return (*node.source_keys, *filters, *((node.column,) if node.column else ()))
+
+    def layout(self, node: Node, source: Source, codes: Ints, queries: Queries, empty: bool) -> Layout:
+        """The rows a node may see, by key and time."""
+        if empty:
+            none = np.empty(0, np.int64)
+            return Layout(queries, none, queries.starts * 0, none, none, self.pool, self.threads)
+        if node.source not in self.orders:
+            self.orders[node.source] = source.ordered()
+        mask = self.mask(node, source)
+        rows, starts = kernels.group(
+            codes if mask is None else np.where(mask, codes, -1), self.orders[node.source], queries.keys
+        )
+        visible = source.visible_from(self.read_by(node))
+        return Layout(queries, rows, starts, source.time[rows], visible[rows], self.pool, self.threads)
+
+    def of_layout(self, nodes: list[Node], source: Source, layout: Layout) -> Iterator[tuple[Node, Floats]]:
+        """Nodes over the same rows: windows, values and merges are shared."""
+        windows: dict[tuple[int, int | None], Window] = {}
+        values: dict[str, Any] = {}
+        merges: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
+        for node in sorted(nodes, key=lambda n: (n.offset, n.window or 0, n.column or "")):
+            at = (node.offset, node.window)
+            if at not in windows:
+                windows = {at: Window(layout, *at)}
+                merges = {}
+            window = windows[at]
+            if node.aggregate in OF_NUMBERS:
+                assert node.column is not None
+                if node.column not in values:
+                    values[node.column] = self.numbers[node.source, node.column][layout.rows]
+                yield node, _of_numbers(node, window, values[node.column], merges)
+            elif node.aggregate in OF_VALUES:
+                assert node.column is not None
+                codes, kinds = self.codes[node.source, node.column]
+                yield node, window.distinct(codes[layout.rows], kinds)
+            else:
+                yield node, _of_rows(node, window)
+
+    def rate(self, node: Node, layout: Layout, codes: Ints) -> Floats:
+        """Smoothed share of frauds among events whose outcome was known at t."""
+        if self.spans is None:
+            self.spans = outcome_spans(self.labels)
+        spans = self.spans
+        start = self.events.time[spans.row] + node.lag + node.offset
+        enter = np.maximum(start, spans.after)
+        leave = spans.until if node.window is None else np.minimum(start + node.window, spans.until)
+        key = codes[spans.row]
+        mask = self.mask(node, self.events)
+        kept = (enter < leave) & (key >= 0) if mask is None else (enter < leave) & (key >= 0) & mask[spans.row]
+        tally = []
+        for fraud in (True, False):
+            of_kind = np.flatnonzero(kept & (spans.fraud == fraud))
+            ends = []
+            for instants in (enter[of_kind], leave[of_kind]):
+                order, starts = kernels.group(key[of_kind], np.argsort(instants, kind="stable"), layout.queries.keys)
+                ends.append(instants[order])
+            tally.append(count_spans(layout, starts, ends[0], ends[1]))
+        frauds, goods = tally
+        with np.errstate(invalid="ignore"):
+            return np.asarray((frauds + node.strength * node.prior) / (frauds + goods + node.strength))
+
+
+def _of_numbers(
+    node: Node, window: Window, values: Floats, merges: dict[tuple[Any, ...], tuple[Floats, Floats]]
+) -> Floats:
+    """An aggregate of a column; ``merges`` keeps what several aggregates of one window share."""
+    count = window.count
+
+    def merged(mode: int) -> tuple[Floats, Floats]:
+        if (mode, node.column) not in merges:
+            merges[mode, node.column] = window.merged(mode, values)
+        return merges[mode, node.column]
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        match node.aggregate:
+            case "sum":
+                return np.asarray(merged(kernels.SUM)[0])
+            case "mean":
+                return np.asarray(merged(kernels.SUM)[0] / count)
+            case "std":
+                spread = merged(kernels.MOMENTS)[1]
+                return np.where(count < 2, np.nan, np.sqrt(spread / np.maximum(count - 1, 1)))
+            case "min":
+                return np.where(count == 0, np.nan, merged(kernels.EXTREMES)[0])
+            case "max":
+                return np.where(count == 0, np.nan, merged(kernels.EXTREMES)[1])
+            case _:
+                return np.asarray(_pick(values, window, node.aggregate == "first"))
+
+
+def _of_rows(node: Node, window: Window) -> Floats:
+    """An aggregate of rows as such."""
+    match node.aggregate:
+        case "count":
+            return window.count
+        case "is_new":
+            return (window.count == 0).astype(np.float64)
+        case "since_first" | "since_last":
+            seconds = window.layout.queries.time
+            when = _pick(window.layout.time, window, node.aggregate == "since_first", 0)
+            return np.where(window.count == 0, np.nan, (seconds - when) / 1e6)
+        case _:
+            raise DataError(f"the local engine does not know `{node.aggregate}`", "update riskml")
+
+
+def _pick(values: npt.NDArray[Any], window: Window, first: bool, empty: float = np.nan) -> npt.NDArray[Any]:
+    """The value of the first or last visible row; ``empty`` where there is none."""
+    if len(values) == 0:
+        return np.full(len(window.count), empty)
+    at = window.ends[0 if first else 1]
+    return np.where(window.count == 0, empty, values[at])
+
+
+def _derived(derived: tuple[Derived, ...], columns: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
+    """Derived features, from rounded features in float64 and columns of the event as they are."""
+    events = tables.events
+    made: dict[str, Any] = {}
+    for item in derived:
+        expression = parse(item.expression)
+        raw = [name for name in expression.columns if name in events.frame.columns]
+        given = as_columns(events.frame, raw)
+        for name in expression.columns:
+            if name not in given and name in columns:
+                given[name] = np.asarray(columns[name], dtype=np.float64)
+        given[EVENT_TIME] = events.time
+        if events.stream.time in given:
+            given[events.stream.time] = events.time.view("datetime64[us]")
+        try:
+            values = expression.evaluate(given)
+        except ExpressionError as error:
+            raise DataError(f"the derived feature `{item.name}`: {error.message}", error.hint) from None
+        made[item.name] = values if values.dtype == object else rounded(values)
+    return made
