@@ -1,8 +1,8 @@
 """A path, glob or database URL in, one DataFrame with plain columns out; refuses what cannot be read, and says why.
 
-Columns come out alike whatever the file and the pandas version: numbers as NumPy numbers, texts as objects with None for
-null, times as timestamps. Numbers with nulls are float64, except where ``exact`` names a column: those keep whole numbers
-as Int64 and leading zeros as text. Passwords of URLs appear nowhere.
+Columns come out alike whatever the file and the pandas version: numbers as NumPy numbers, texts as objects with None
+for null, times as timestamps. Numbers with nulls are float64, except where ``exact`` names a column: those keep whole
+numbers as Int64 and leading zeros as text. Passwords of URLs appear nowhere.
 """
 
 from __future__ import annotations
@@ -203,10 +203,9 @@ def _read_database(url: str, query: str | None) -> pd.DataFrame:
     except (SQLAlchemyError, ImportError) as error:
         hint = "install the database's driver, or check the URL" if isinstance(error, ImportError) else "check the URL"
         raise UsageError(f"`{name_of(url)}` cannot be opened: {type(error).__name__}", hint) from None
-    statement = sqlalchemy.text(_select(query))
     try:
         with engine.connect() as connection:
-            return pd.read_sql_query(statement, connection)
+            return pd.read_sql_query(_select(query), connection)
     except (SQLAlchemyError, pd.errors.DatabaseError) as error:
         reason = _first_line(getattr(error, "orig", None) or error)
         if parsed.password:
@@ -218,7 +217,7 @@ def _read_database(url: str, query: str | None) -> pd.DataFrame:
 
 def _select(query: str) -> str:
     if not _TABLE_NAME.fullmatch(query.strip()):
-        return query.replace(":", r"\:") if "\\:" not in query else query
+        return query
     return "SELECT * FROM " + ".".join(f'"{part}"' for part in query.strip().split("."))
 
 

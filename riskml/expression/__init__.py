@@ -1,8 +1,8 @@
 """One restricted expression in, an evaluator out: the language of filters, rules and derived features.
 
 Columns, numbers, texts, durations (seconds), arithmetic, comparisons, ``and or not in``, ``is null`` and named
-functions, with SQL's three-valued nulls. A table and a single event give the same float32 bits. Refuses anything else with the
-position of the trouble; no text is ever handed to Python to run.
+functions, with SQL's three-valued nulls. A table and a single event give the same float32 bits. Refuses anything else
+with the position of the trouble; no text is ever handed to Python to run.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ class Expression:
         if found.kind == "time":
             raise self._time_result()
         values = np.broadcast_to(found.values, (sizes.pop(),))
-        return values.copy() if found.kind == "text" else values + 0.0  # no negative zero
+        if found.kind == "text":
+            return values.copy()
+        return np.where(
+            np.isnan(values), np.nan, values + 0.0
+        )  # one zero and one null, so that equal values are equal bits
 
     def truth(self, columns: Mapping[str, Array]) -> Array:
         """Boolean[n]: where the expression holds; null is false.
