@@ -225,10 +225,10 @@ def score(
     """Score a table of events with their feature values."""
 
     def job(console: Console) -> int:
-        from riskml.cli.deployed import score_table
+        from riskml.cli.deployed import score_events
 
         _refuse_set("score", options)
-        return score_table(console, release, events, out)
+        return score_events(console, release, events, out)
 
     return job
 

@@ -148,7 +148,7 @@ class Console:
             task = bars.add_task(title, total=None, detail="")
 
             def show(words: str, done: int, total: int, detail: str = "") -> None:
-                bars.update(task, description=f"{title}: {words}", completed=done, total=total, detail=detail)
+                bars.update(task, description=_topic(title, words), completed=done, total=total or None, detail=detail)
 
             yield show
 
@@ -161,7 +161,8 @@ class Console:
             if now - spoken >= PLAIN_EVERY:
                 spoken = now
                 tail = f", {detail}" if detail else ""
-                self._write(self.err, f"{title}: {words} {done}/{total}{tail} ({seconds(now - started)})")
+                of = f"{done:,}/{total:,}" if total else f"{done:,}"
+                self._write(self.err, f"{_topic(title, words)} {of}{tail} ({seconds(now - started)})")
 
         return show
 
@@ -242,6 +243,12 @@ def plain(value: object) -> object:
         if callable(method):
             return plain(method())
     return str(value)
+
+
+def _topic(title: str, words: str) -> str:
+    """The command and what it is at, without saying the command twice."""
+    rest = words.removeprefix(title).lstrip(": ")
+    return f"{title}: {rest}" if rest else f"{title}:"
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -6,15 +6,11 @@ decisions. Heavy libraries load only to read a table; the release scores by itse
 
 from __future__ import annotations
 
-import os
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from riskml.cli.console import Console
-from riskml.errors import DataError, ExitCode, UsageError, near_matches
-
-if TYPE_CHECKING:
-    import pandas as pd
+from riskml.errors import ExitCode, UsageError, near_matches
 
 
 def verify_release(console: Console, path: Path) -> int:
@@ -41,57 +37,40 @@ def verify_release(console: Console, path: Path) -> int:
     return int(ExitCode.NO)
 
 
-def score_table(console: Console, release: Path, events: Path, out: Path | None) -> int:
-    """Score each row; CSV to stdout, one JSON document with ``--json``, or a file with ``--out``."""
+def score_events(console: Console, release: Path, events: Path, out: Path | None) -> int:
+    """Score each row: into ``out``, or as CSV on stdout, or as one JSON document; in bounded memory except for JSON."""
     from riskml.release.load import load
+    from riskml.release.table import score_file
 
     _exists(release, "release")
-    if out is not None and out.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"--out {out}: neither .csv nor .parquet", "name the file with one of the two endings")
+    _exists(events, "table")
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"no folder {out.parent}", "make it first")
     loaded = load(release)
-    scored = loaded.score_table(_read(events))
-    alerts = int((scored["action"] == "alert").sum())
-    if out is not None:
-        _write(scored, out)
-    if console.style.json:
-        rows = [] if out is not None else scored.to_dict("records")
-        document = {"schema": "riskml.score/1", "rows": len(scored), "alerts": alerts, "decisions": rows}
-        console.document(document | ({"out": str(out)} if out is not None else {}))
-    elif out is None:
-        console.raw(scored.to_csv(index=False))
-    else:
-        console.answer(str(out))
-    console.say(f"scored {len(scored):,} events, {alerts:,} alerts")
+    with tempfile.TemporaryDirectory(prefix="riskml-") as folder, console.progress("score") as progress:
+        target = out or Path(folder) / "scores.csv"
+        rows, alerts = score_file(loaded, events, target, progress=lambda done: progress("rows", done, 0))
+        facts = {"schema": "riskml.score/1", "release": loaded.id, "rows": rows, "alerts": alerts}
+        if out is not None:
+            console.document(facts | {"out": str(out)})
+            console.answer(str(out))
+        elif console.style.json:
+            console.document(facts | {"decisions": _rows(target)})
+        else:
+            with target.open(encoding="utf-8", newline="") as file:
+                for block in iter(lambda: file.read(1 << 20), ""):
+                    console.raw(block)
+    console.say(f"scored {rows:,} events with {loaded.id}, {alerts:,} alerts, stage {loaded.stage}")
     return int(ExitCode.OK)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
+def _rows(path: Path) -> list[dict[str, object]]:
+    """The scores as plain rows."""
+    from pyarrow import csv
 
-    _exists(path, "table")
-    try:
-        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"cannot read {path}: {reason}", "score reads .parquet and .csv") from error
-    if frame.empty:
-        raise DataError(f"{path} has no rows", "nothing to score")
-    return frame
-
-
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    """Write through a temporary sibling; ``path`` is either old or whole."""
-    if not path.parent.is_dir():
-        raise UsageError(f"no folder {path.parent}", "make it first")
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        if path.suffix == ".csv":
-            frame.to_csv(fresh, index=False)
-        else:
-            frame.to_parquet(fresh, index=False)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    options = csv.ConvertOptions(strings_can_be_null=True)
+    rows: list[dict[str, object]] = csv.read_csv(path, convert_options=options).to_pylist()
+    return rows
 
 
 def _exists(path: Path, what: str) -> None:

@@ -124,23 +124,26 @@ def _rank(name: str, words: Iterable[str]) -> int:
 def _is_time(values: pd.Series[Any], named: bool) -> bool:
     import pandas as pd
 
+    from riskml.data.clock import to_micros
+
     if pd.api.types.is_datetime64_any_dtype(values):
         return True
-    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+    if pd.api.types.is_bool_dtype(values) or (pd.api.types.is_numeric_dtype(values) and not named):
         return False
     some = values.dropna().head(1000)
     if some.empty:
         return False
-    parsed = pd.to_datetime(some, errors="coerce", utc=True, format="ISO8601")
-    return bool(parsed.notna().mean() > 0.99)
+    try:
+        to_micros(some, "UTC")
+    except DataError:
+        return False
+    return True
 
 
 def _is_label(values: pd.Series[Any], named: bool) -> bool:
     distinct = {str(v) for v in values.dropna().unique()[:10]}
     binary = distinct in ({"0", "1"}, {"0.0", "1.0"}, {"True", "False"}, {"true", "false"})
-    if not named or not binary:
-        return False
-    return True
+    return named and binary
 
 
 def _is_id(values: pd.Series[Any], named: bool) -> bool:
@@ -185,7 +188,7 @@ def _inputs(frame: pd.DataFrame, columns: Named) -> tuple[tuple[str, ...], list[
             continue
         if not _PLAIN.fullmatch(name):
             left.append(f"{name} (no plain name)")
-        elif pd.api.types.is_datetime64_any_dtype(values) or _is_time(values, True):
+        elif pd.api.types.is_datetime64_any_dtype(values) or _is_time(values, False):
             left.append(f"{name} (a time)")
         elif name != columns.amount and _rank(name, _LATER) < _NO_NAME:
             left.append(f"{name} (sounds like something known only later)")

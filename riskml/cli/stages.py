@@ -6,6 +6,7 @@ returns a mapping that becomes ``facts.json``. Nothing here prints or decides wh
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -69,17 +70,20 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         None if rule is None else rule.fired,
         progress,
         journal=journal,
+        on_interrupt="finish",
+        eligible=None if rule is None else ~rule.bypass,
+        data_fingerprint=journey.fingerprint,
     )
+    (draft.folder / "model").mkdir()
     training.model.write(draft.folder / "model")
-    facts = dict(training.facts.to_dict())
-    if facts.get("interrupted"):
+    journey.__dict__["model"] = training.model
+    if training.facts.interrupted:
         draft.ok = False
         done, wanted = len(training.trials), journey.recipe.train.trials
         draft.note = f"interrupted after {done} of {wanted} trials; a model of the best of them is kept"
     elif journal.exists():
-        journal.replace(draft.folder / "trials.jsonl")
-    journey.__dict__["model"] = training.model
-    return facts
+        shutil.copyfile(journal, draft.folder / "trials.jsonl")
+    return training.facts.to_dict()
 
 
 def explain(journey: Journey, draft: Draft, progress: Progress) -> Facts:
@@ -101,4 +105,20 @@ def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 
 def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Build the release at the stage the verdicts allow."""
-    raise NotImplementedError
+    from riskml.release.build import build_release
+
+    recipe, events = journey.recipe, journey.recipe.events
+    page = journey.folder.stage("backtest") / "verdict.html"
+    info = build_release(
+        draft.folder,
+        model=journey.model,
+        verdict={key: value for key, value in journey.facts("backtest").items()},
+        threat=recipe.threat.name,
+        name=recipe.package.name,
+        version=recipe.package.version,
+        event_id=events.id,
+        event_time=events.time,
+        nulls={column: events.missing for column in events.entities.values()},
+        report=page.read_text(encoding="utf-8") if page.is_file() else None,
+    )
+    return info.to_dict()

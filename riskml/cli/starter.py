@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from riskml.cli.guess import Guess
 from riskml.errors import DataError
+from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +35,7 @@ def starter_recipe(frame: pd.DataFrame, made: Guess, path: str, title: str) -> s
         DataError: no time can be read, or the log is shorter than two days.
     """
     columns = made.columns
-    times = _times(frame[columns.time])
-    days = (times.max() - times.min()).total_seconds() / 86_400
+    days = _days(frame[columns.time])
     if not days >= _SHORT_DAYS:
         raise DataError(
             f"column `{columns.time}` spans {days:.1f} days, too short to train on the past and judge on what came later",
@@ -43,7 +43,7 @@ def starter_recipe(frame: pd.DataFrame, made: Guess, path: str, title: str) -> s
         )
     entities = _entity_names(columns.entities)
     amount = columns.amount if _PLAIN.fullmatch(columns.amount or "-") else ""
-    naive = getattr(frame[columns.time].dtype, "tz", None) is None and not _has_zone(frame[columns.time])
+    naive = _naive(frame[columns.time])
     parts = [
         f"# A first recipe for {_comment(title)}, made by `riskml init`. Every line is yours to change.",
         "# `riskml check recipe.toml` says at once what does not fit the data.",
@@ -81,19 +81,23 @@ def starter_recipe(frame: pd.DataFrame, made: Guess, path: str, title: str) -> s
     return "\n".join(parts)
 
 
-def _times(values: pd.Series[Any]) -> pd.Series[Any]:
-    import pandas as pd
+def _days(values: pd.Series[Any]) -> float:
+    """Days from the first time to the last; times without a zone count as UTC."""
+    from riskml.data.clock import NEVER, to_micros
 
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return values.dropna()
-    if pd.api.types.is_numeric_dtype(values):
-        raise DataError(f"column `{values.name}` holds numbers, not times", "name another column with --time")
-    return pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601").dropna()
+    micros = to_micros(values, "UTC")
+    known = micros[micros != NEVER]
+    return float(known.max() - known.min()) / DAY if len(known) else 0.0
 
 
-def _has_zone(values: pd.Series[Any]) -> bool:
-    some = values.dropna().astype(str).head(100)
-    return bool(len(some)) and bool(some.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$").all())
+def _naive(values: pd.Series[Any]) -> bool:
+    from riskml.data.clock import to_micros
+
+    try:
+        to_micros(values.head(1000), None)
+    except DataError:
+        return True
+    return False
 
 
 def _rule(frame: pd.DataFrame, amount: str) -> list[str]:
