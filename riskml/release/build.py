@@ -1,8 +1,8 @@
 """From a judged model to ``NAME-VERSION.riskml``: one file, the same bytes from the same inputs anywhere.
 
-In go the model, the facts of its backtest and the names of a few columns; out comes the archive, written whole or not at
-all, and what it is called. A model other than the judged one, a stage above the verdict and names that are no file names
-are refused. Nothing of the data goes in.
+In go the model, the facts of its backtest and the names of a few columns; out comes the archive, written whole or not
+at all, and what it is called. A model other than the judged one, a stage above the verdict and names that are no file
+names are refused. No row of the data goes in.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Synthesised events with the decisions the model gave when the release was built.
 
-In goes a scorer; out come vectors whose numbers are fixed constants or roundings of the trees' own split points, never a
-customer's row: everything missing, typical, unseen categories, permuted fields, extremes, and the nearest found on both
+In goes a scorer; out come vectors whose numbers are fixed constants or roundings of the trees' own split points, never
+a customer's row: everything missing, typical, unseen categories, permuted fields, extremes, and the nearest found on both
 sides of the threshold. ``check_golden`` scores them again and names every vector that differs.
 """
 
@@ -91,7 +91,11 @@ def _fixed_rows(scorer: Scorer, points: Mapping[str, tuple[float, ...]]) -> list
     unseen = [
         (f.name, UNSEEN if f.kind == "category" else value) for f, (_, value) in zip(fields, typical, strict=True)
     ]
-    rows = [("empty", []), ("all null", [(field.name, None) for field in fields]), ("typical", typical)]
+    rows: list[tuple[str, Row]] = [
+        ("empty", []),
+        ("all null", [(field.name, None) for field in fields]),
+        ("typical", typical),
+    ]
     rows.append(("unseen category", unseen))
     rows.append(("permuted, with a further field", [("riskml-further", UNSEEN), *reversed(typical)]))
     for name, value in zip(("lowest", "highest"), _EXTREMES, strict=True):

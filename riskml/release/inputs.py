@@ -1,9 +1,8 @@
 """What one event may bring to a release, field by field, and how its values are read.
 
-In goes a mapping (one event) or columns (many), by name and in any order; out come the values the model's schema and the
-derived expressions expect. Null, NaN, infinity and a missing field all mean "unknown"; numbers are rounded to float32 as
-they were in training; unseen categories are left to the schema; further fields are ignored. A text where a number
-belongs, or the reverse, is refused by name.
+In go single values or whole columns with the field they belong to; out come the values that expressions and the model
+expect, the same either way. Null, NaN and infinity mean "unknown", and so do the texts a recipe declares as missing.
+Unseen categories are left to the schema. A text where a number belongs, or the reverse, is refused by name.
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,15 +25,27 @@ if TYPE_CHECKING:
     from riskml.features.plan import FeaturePlan
     from riskml.learning.schema import Schema
 
-__all__ = ["EVENT_TIME", "Column", "Field", "Inputs", "Kind", "Role", "declare_inputs"]
+__all__ = [
+    "EVENT_TIME",
+    "Column",
+    "Field",
+    "Inputs",
+    "declare_inputs",
+    "read_column",
+    "read_value",
+    "source_of",
+    "to_single",
+    "to_singles",
+]
 
 Kind = Literal["number", "category", "time", "any"]
-Role = Literal["input", "feature", "context"]
+Role = Literal["input", "feature", "context", "derived"]
 Column = NDArray[Any]
 
 EVENT_TIME = "event.time"  # how a derived expression names the time of its event
 _SINGLE = struct.Struct("<f")
 _FARTHEST = 2**62  # microseconds; beyond it a time is null, as in expressions
+_NAT = np.iinfo(np.int64).min
 _WRITE_TIME = "write 2026-10-05T12:00:00Z, or microseconds UTC as an integer"
 
 
@@ -92,87 +105,84 @@ def declare_inputs(
     """The fields that a model over ``plan`` reads; the names are the columns with the event's id and time."""
     from riskml.expression import parse
 
-    derived: dict[str, tuple[str, ...]] = {}
-    made = {node.name for node in plan.derived}
-    context: dict[str, Kind] = {}
     fields = [Field(name, _kind(schema, name), "input") for name in plan.inputs]
     fields += [Field(node.name, "number", "feature") for node in plan.nodes]
-    known = {field.name for field in fields} | made
-    for node in plan.derived:
-        reads = tuple(dict.fromkeys(source_of(name, event_time) for name in parse(node.expression).columns))
-        derived[node.name] = reads
-        context |= {name: "time" if name == event_time else "any" for name in reads if name not in known}
-    fields += [Field(name, kind, "context") for name, kind in context.items()]
+    known = {field.name for field in fields}
+    derived: dict[str, tuple[str, ...]] = {}
+    for item in plan.derived:
+        reads = tuple(dict.fromkeys(source_of(name, event_time) for name in parse(item.expression).columns))
+        derived[item.name] = reads
+        fields += [
+            Field(n, "time" if n in (event_time, EVENT_TIME) else "any", "context") for n in reads if n not in known
+        ]
+        known |= set(reads)
     whole = tuple(replace(field, nulls=tuple(nulls.get(field.name, ()))) for field in fields)
     return Inputs(whole, derived, event_id, event_time)
 
 
 def source_of(name: str, event_time: str | None) -> str:
-    """The field behind a name in an expression: ``event.COLUMN`` is the column, ``event.time`` the event's time."""
-    if name == EVENT_TIME and event_time is not None:
-        return event_time
-    return name.removeprefix("event.")
+    """The field behind a name in an expression; ``event.time`` is the event's time."""
+    return event_time if name == EVENT_TIME and event_time is not None else name
 
 
-def read_number(name: str, value: object) -> float:
-    """A number of an event as the float64 of its float32, NaN for null.
+def read_value(field: Field, value: object) -> object:
+    """One value: float64 with NaN for null if the field is a number, else a text, a time or None for null.
 
     Raises:
-        DataError: it is no number.
+        DataError: the value is of another kind.
     """
-    if is_null(value):
-        return math.nan
-    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
-        raise DataError(f"`{name}` should be a number and is the {_word(value)} {_shown(value)}", "send it as a number")
+    if field.kind == "number":
+        return _number(field, value)
+    if is_null(value) or _means_null(field, value):
+        return None
+    if field.kind == "category":
+        return _category(field, value)
+    return _time(field, value) if field.kind == "time" else value
+
+
+def read_column(field: Field, values: Column) -> Column:
+    """Many values at once, each as ``read_value`` reads it; ``datetime64`` counts as UTC.
+
+    Raises:
+        DataError: a value is of another kind.
+    """
+    kind = values.dtype.kind
+    if kind == "O" or (kind == "U" and field.kind != "number"):
+        listed = [read_value(field, value) for value in values.tolist()]
+        if field.kind == "number":
+            return np.array(listed, dtype=np.float64)
+        out = np.empty(len(values), dtype=object)
+        out[:] = listed
+        return out
+    if field.kind == "time":
+        return _times(field, values)
+    if field.kind == "category" and not (kind == "f" and np.isnan(values).all()):
+        raise DataError(f"column `{field.name}` should hold texts and holds {values.dtype}", "convert it first")
+    if field.kind == "category":
+        return np.full(len(values), None, dtype=object)
+    if kind not in "biuf":
+        if field.kind == "number":
+            raise DataError(f"column `{field.name}` should hold numbers and holds {values.dtype}", "convert it first")
+        return values
+    numbers = values.astype(np.float64)
+    gone = ~np.isfinite(numbers) | np.isin(numbers, _null_numbers(field.nulls))
+    return np.where(gone, np.nan, numbers)
+
+
+def to_single(value: float) -> float:
+    """A number as the float64 of its float32, NaN where it is too large for one."""
     try:
-        single = _SINGLE.unpack(_SINGLE.pack(float(value)))[0]
+        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
     except OverflowError:
         return math.nan
-    except (TypeError, ValueError):
-        raise DataError(
-            f"`{name}` should be one number and is a {type(value).__name__}", "send one event at a time"
-        ) from None
-    return single if math.isfinite(single) else math.nan
 
 
-def read_category(field: Field, value: object) -> str | None:
-    """A category of an event, None for null.
-
-    Raises:
-        DataError: it is no text.
-    """
-    if is_null(value):
-        return None
-    if not isinstance(value, str):
-        message = f"`{field.name}` should be a text and is the {_word(value)} {_shown(value)}"
-        raise DataError(message, "send it as a text")
-    return None if value in field.nulls else str(value)
-
-
-def read_context(field: Field, value: object) -> object:
-    """A value that only derived features read; times written as ISO 8601 with a zone are understood.
-
-    Raises:
-        DataError: a time without a zone, or something that is no time.
-    """
-    if is_null(value) or (isinstance(value, str) and value in field.nulls):
-        return None
-    if field.kind != "time":
-        return value
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise DataError(f"`{field.name}` should be a time and is {_shown(value)}", _WRITE_TIME) from None
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise DataError(f"the time `{field.name}` has no zone", _WRITE_TIME)
-        return value
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return np.datetime64(int(value), "us") if abs(int(value)) < _FARTHEST else None
-    if isinstance(value, np.datetime64):
-        return value
-    raise DataError(f"`{field.name}` should be a time and is the {_word(value)} {_shown(value)}", _WRITE_TIME)
+def to_singles(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``to_single`` of each."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32).astype(np.float64)
+    single[~np.isfinite(single)] = np.nan
+    return single
 
 
 def is_null(value: object) -> bool:
@@ -189,50 +199,74 @@ def is_null(value: object) -> bool:
         return False
 
 
-def number_column(name: str, values: Column) -> NDArray[np.float64]:
-    """Many numbers at once: bit for bit what ``read_number`` gives for each.
-
-    Raises:
-        DataError: the column holds anything else.
-    """
-    if values.dtype.kind == "O":
-        return np.array([read_number(name, value) for value in values.tolist()], dtype=np.float64)
-    if values.dtype.kind not in "biuf":
-        raise DataError(f"column `{name}` should hold numbers and holds {values.dtype}", "convert it first")
-    with np.errstate(over="ignore"):
-        single = values.astype(np.float64).astype(np.float32).astype(np.float64)
-    single[~np.isfinite(single)] = np.nan
-    return single
-
-
-def category_column(field: Field, values: Column) -> Column:
-    """Many categories at once, an object array with None for null.
-
-    Raises:
-        DataError: the column holds anything else than texts.
-    """
-    if values.dtype.kind == "f" and np.isnan(values).all():
-        return np.full(len(values), None, dtype=object)
-    if values.dtype.kind not in "OU":
-        raise DataError(f"column `{field.name}` should hold texts and holds {values.dtype}", "convert it first")
-    out = np.empty(len(values), dtype=object)
-    out[:] = [read_category(field, value) for value in values.tolist()]
-    return out
+def _number(field: Field, value: object) -> float:
+    """A finite float64, NaN for null."""
+    if is_null(value):
+        return math.nan
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+        message = f"`{field.name}` should be a number and is the {_word(value)} {_shown(value)}"
+        raise DataError(message, "send it as a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.nan
+    except (TypeError, ValueError):
+        message = f"`{field.name}` should be one number and is a {type(value).__name__}"
+        raise DataError(message, "send one event at a time") from None
+    return number if math.isfinite(number) and number not in _null_numbers(field.nulls) else math.nan
 
 
-def context_column(field: Field, values: Column) -> Column:
-    """Many values that only derived features read; ``datetime64`` counts as UTC.
+def _category(field: Field, value: object) -> str:
+    if not isinstance(value, str):
+        message = f"`{field.name}` should be a text and is the {_word(value)} {_shown(value)}"
+        raise DataError(message, "send it as a text")
+    return str(value)
 
-    Raises:
-        DataError: as ``read_context``.
-    """
-    if values.dtype.kind == "M" or (field.kind != "time" and values.dtype.kind != "O"):
+
+def _time(field: Field, value: object) -> object:
+    """A time with its zone; integers are microseconds UTC, texts ISO 8601."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise DataError(f"`{field.name}` should be a time and is {_shown(value)}", _WRITE_TIME) from None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise DataError(f"the time `{field.name}` has no zone", _WRITE_TIME)
+        return value
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return np.datetime64(int(value), "us") if abs(int(value)) < _FARTHEST else None
+    if isinstance(value, np.datetime64):
+        return value
+    raise DataError(f"`{field.name}` should be a time and is the {_word(value)} {_shown(value)}", _WRITE_TIME)
+
+
+def _times(field: Field, values: Column) -> Column:
+    if values.dtype.kind == "M":
         return values
-    if values.dtype.kind == "i":
-        return np.where(np.abs(values) < _FARTHEST, values, np.iinfo(np.int64).min).astype("datetime64[us]")
-    out = np.empty(len(values), dtype=object)
-    out[:] = [read_context(field, value) for value in values.tolist()]
-    return out
+    if values.dtype.kind in "if":
+        good = np.abs(values) < _FARTHEST
+        return np.where(good, np.where(good, values, 0).astype(np.int64), _NAT).astype("datetime64[us]")
+    raise DataError(f"column `{field.name}` should hold times and holds {values.dtype}", _WRITE_TIME)
+
+
+def _means_null(field: Field, value: object) -> bool:
+    """Whether the recipe declares this value as missing."""
+    if isinstance(value, str):
+        return value in field.nulls
+    if isinstance(value, int | float | np.integer | np.floating) and field.nulls:
+        return float(value) in _null_numbers(field.nulls)
+    return False
+
+
+@lru_cache(maxsize=256)
+def _null_numbers(words: tuple[str, ...]) -> tuple[float, ...]:
+    """The numbers among the texts that mean null."""
+    found = []
+    for word in words:
+        with suppress(ValueError):
+            found.append(float(word))
+    return tuple(found)
 
 
 def _kind(schema: Schema, name: str) -> Kind:

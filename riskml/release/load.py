@@ -1,7 +1,7 @@
 """From the path of a release to something that scores: verified byte by byte before anything in it is used.
 
-``load`` refuses whatever ``verify`` would find in the archive; out comes a ``Release`` that scores one event (a mapping)
-or a table. It imports no pandas and nothing of training: LightGBM and NumPy score.
+``load`` refuses whatever ``verify`` would find in the archive; out comes a ``Release`` that scores one event (a
+mapping) or a table. It imports no pandas and nothing of training: LightGBM and NumPy score.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From one event, or from columns of many, to margins and reasons: the same bits either way.
 
-In go raw inputs and plan features by name; derived features are computed here, from the rounded values the training
-table held; out come the encoded rows of the model, raw margins and exact contributions. It reads what ``inputs``
-declares and nothing else.
+In go raw inputs and plan features by name, in any order; derived features are computed here as for the training table,
+from rounded features and raw columns; out come the encoded rows of the model, raw margins and exact contributions.
+Other fields are ignored.
 """
 
 from __future__ import annotations
@@ -17,18 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskml.errors import DataError, ExpressionError, near_matches
-from riskml.release.inputs import (
-    Column,
-    Field,
-    Inputs,
-    category_column,
-    context_column,
-    read_category,
-    read_context,
-    read_number,
-    source_of,
-)
-from riskml.release.inputs import number_column as read_numbers
+from riskml.release.inputs import Column, Field, Inputs, Kind, read_column, read_value, source_of, to_single, to_singles
 
 if TYPE_CHECKING:
     from riskml.expression import Expression
@@ -43,9 +32,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Derived:
-    """One derived feature: ``names`` maps each name in the expression to the field it reads."""
+    """One derived feature; ``names`` maps each name in its expression to the field it reads."""
 
-    name: str
+    field: Field
     expression: Expression
     names: Mapping[str, str]
 
@@ -66,14 +55,16 @@ class Scorer:
         for node in self.model.plan.derived:
             expression = parse(node.expression)
             names = {name: source_of(name, self.inputs.event_time) for name in expression.columns}
-            out.append(Derived(node.name, expression, names))
+            kind: Kind = "category" if self.model.schema.kinds[node.name] == "category" else "number"
+            out.append(Derived(Field(node.name, kind, "derived"), expression, names))
         return tuple(out)
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Every column a table may bring: declared fields, derived features and the event id."""
         own = {self.inputs.event_id} if self.inputs.event_id is not None else set()
-        return frozenset({field.name for field in self.inputs.fields} | set(self.inputs.derived) | own)
+        table = {"riskml.id", "riskml.time"}  # of a written feature table
+        return frozenset({field.name for field in self.inputs.fields} | set(self.inputs.derived) | own | table)
 
     @property
     def width(self) -> int:
@@ -81,28 +72,29 @@ class Scorer:
         return len(self.model.schema.names)
 
     def read(self, row: Mapping[str, object]) -> tuple[Floats, tuple[str, ...]]:
-        """The encoded features [p] of one event, and the fields it does not hold.
+        """The encoded features [p] of one event, and the fields it lacks.
+
+        A derived feature that the row holds is taken as it is; otherwise it is computed.
 
         Raises:
             DataError: a value of the wrong kind, by name.
         """
         values: dict[str, object] = {}
-        missing: list[str] = []
+        sources: dict[str, object] = {}
         for field in self.inputs.fields:
-            if field.name not in row:
-                missing.append(field.name)
-            values[field.name] = _read_value(field, row.get(field.name))
-        absent = frozenset(missing)
-        given = set()
+            value = read_value(field, row.get(field.name))
+            values[field.name] = _single(value)
+            sources[field.name] = values[field.name] if field.role == "feature" else value
+        needed = set()
         for derived in self.derived:
-            if derived.name in row and any(name in absent for name in derived.names.values()):
-                values[derived.name] = read_number(derived.name, row[derived.name])
-                given |= set(derived.names.values())
+            if derived.field.name in row:
+                values[derived.field.name] = _single(read_value(derived.field, row[derived.field.name]))
             else:
-                values[derived.name] = self._derive_row(derived, values)
-        context = {field.name for field in self.inputs.fields if field.role == "context"}
-        encoded = self.model.schema.encode_row(values)
-        return encoded, tuple(name for name in missing if name not in given & context)
+                values[derived.field.name] = _derive_row(derived, sources)
+                needed |= set(derived.names.values())
+        lacking = [f for f in self.inputs.fields if f.name not in row]
+        missing = tuple(f.name for f in lacking if f.role != "context" or f.name in needed)
+        return self.model.schema.encode_row(values), missing
 
     def read_columns(self, columns: Mapping[str, Column], rows: int) -> NDArray[np.float64]:
         """The encoded features [rows, p] of many events, bit for bit what ``read`` gives for each.
@@ -112,14 +104,18 @@ class Scorer:
         """
         self.check_columns(tuple(columns))
         values: dict[str, Column] = {}
+        sources: dict[str, Column] = {}
         for field in self.inputs.fields:
             if field.name in columns:
-                values[field.name] = _read_column(field, columns[field.name])
+                column = read_column(field, columns[field.name])
+                values[field.name] = _singles(column)
+                sources[field.name] = values[field.name] if field.role == "feature" else column
         for derived in self.derived:
-            if all(name in values for name in derived.names.values()):
-                values[derived.name] = self._derive_columns(derived, values, rows)
+            name = derived.field.name
+            if name in columns:
+                values[name] = _singles(read_column(derived.field, columns[name]))
             else:
-                values[derived.name] = read_numbers(derived.name, columns[derived.name])
+                values[name] = _derive_columns(derived, sources, rows)
         return self._encode(values, rows)
 
     def check_columns(self, present: Sequence[str]) -> None:
@@ -132,8 +128,8 @@ class Scorer:
         wanted = [field.name for field in self.inputs.fields if field.role != "context"]
         missing = [name for name in wanted if name not in have]
         for derived in self.derived:
-            if derived.name not in have:
-                missing += [name for name in derived.names.values() if not self._known(name, have, missing)]
+            if derived.field.name not in have:
+                missing += [name for name in derived.names.values() if name not in have and name not in missing]
         if missing:
             count, first = len(missing), missing[0]
             which = f"column `{first}`" if count == 1 else f"{count} columns, such as `{first}`"
@@ -170,32 +166,12 @@ class Scorer:
 
     def _contributions(self, matrix: NDArray[Any]) -> Floats:
         """As the model gives them; a single row stays on one thread."""
-        if len(matrix) > 1:
+        if len(matrix) != 1:
             return self.model.contributions_of(matrix)
         total = np.zeros((1, self.width + 1))
         for tree in self.model.trees:
             total += np.asarray(tree.predict(matrix, pred_contrib=True, num_threads=1))
         return total / len(self.model.trees)
-
-    def _known(self, name: str, have: set[str], missing: list[str]) -> bool:
-        return name in have or name in missing or any(name == derived.name for derived in self.derived)
-
-    def _derive_row(self, derived: Derived, values: Mapping[str, object]) -> float:
-        """One derived feature of one event, rounded once to float32."""
-        row = {name: _plain(values.get(source)) for name, source in derived.names.items()}
-        try:
-            return read_number(derived.name, derived.expression.evaluate_row(row))
-        except ExpressionError as error:
-            raise DataError(f"`{derived.name}` cannot be computed: {error.message}", error.hint) from None
-
-    def _derive_columns(self, derived: Derived, values: Mapping[str, Column], rows: int) -> Column:
-        """One derived feature of many events, rounded once to float32."""
-        columns = {name: values[source] for name, source in derived.names.items()}
-        try:
-            result = np.asarray(derived.expression.evaluate(columns))
-        except ExpressionError as error:
-            raise DataError(f"`{derived.name}` cannot be computed: {error.message}", error.hint) from None
-        return read_numbers(derived.name, np.broadcast_to(result, (rows,)))
 
     def _encode(self, values: Mapping[str, Column], rows: int) -> NDArray[np.float64]:
         """Columns in model order, categories as codes."""
@@ -210,16 +186,35 @@ class Scorer:
         return out
 
 
-def _read_value(field: Field, value: object) -> object:
-    if field.role == "context":
-        return read_context(field, value)
-    return read_category(field, value) if field.kind == "category" else read_number(field.name, value)
+def _derive_row(derived: Derived, sources: Mapping[str, object]) -> object:
+    """One derived feature of one event; a number is rounded once to float32."""
+    row = {name: _plain(sources.get(source)) for name, source in derived.names.items()}
+    try:
+        return _single(read_value(derived.field, derived.expression.evaluate_row(row)))
+    except ExpressionError as error:
+        raise _cannot(derived, error) from None
 
 
-def _read_column(field: Field, values: Column) -> Column:
-    if field.role != "context":
-        return category_column(field, values) if field.kind == "category" else read_numbers(field.name, values)
-    return context_column(field, values)
+def _derive_columns(derived: Derived, sources: Mapping[str, Column], rows: int) -> Column:
+    """One derived feature of many events."""
+    columns = {name: sources[source] for name, source in derived.names.items()}
+    try:
+        found = np.broadcast_to(derived.expression.evaluate(columns), (rows,))
+    except ExpressionError as error:
+        raise _cannot(derived, error) from None
+    return _singles(read_column(derived.field, found))
+
+
+def _cannot(derived: Derived, error: ExpressionError) -> DataError:
+    return DataError(f"`{derived.field.name}` cannot be computed: {error.message}", error.hint)
+
+
+def _single(value: object) -> object:
+    return to_single(value) if isinstance(value, float) else value
+
+
+def _singles(values: Column) -> Column:
+    return to_singles(values) if values.dtype == np.float64 else values
 
 
 def _plain(value: object) -> object:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["score_file", "score_table"]
 
 BATCH = 50_000  # rows
+ID, TIME = "riskml.id", "riskml.time"  # of a written feature table
 
 
 def score_table(release: Release, table: Any, reasons: int) -> Any:
@@ -39,7 +40,7 @@ def score_table(release: Release, table: Any, reasons: int) -> Any:
         return _score(release, pa.table(table), reasons)
     if not hasattr(table, "columns") or not hasattr(table, "iloc"):
         raise DataError(f"a {type(table).__name__} is no table", "give a DataFrame or an Arrow table")
-    names = [name for name in release.scorer.names if name in table.columns]
+    names = [name for name in table.columns if name in release.scorer.names]
     parts = [_score(release, _from_frame(table.iloc[:0], names), reasons)]
     for start in range(0, len(table), BATCH):
         parts.append(_score(release, _from_frame(table.iloc[start : start + BATCH], names), reasons))
@@ -109,11 +110,15 @@ def _score(release: Release, table: pa.Table, reasons: int) -> pa.Table:
     """One batch."""
     import pyarrow as pa
 
-    columns = {name: _from_arrow(name, table[name]) for name in table.column_names if name in release.scorer.names}
+    inputs = release.scorer.inputs
+    read = {field.name for field in inputs.fields} | set(inputs.derived)
+    columns = {name: _from_arrow(name, table[name]) for name in table.column_names if name in read}
+    if inputs.event_time in read and inputs.event_time not in columns and TIME in table.column_names:
+        columns[inputs.event_time] = _from_arrow(TIME, table[TIME])
     matrix = release.scorer.read_columns(columns, table.num_rows)
     margins = release.scorer.margins(matrix)
-    event = release.scorer.inputs.event_id
-    out: dict[str, Any] = {} if event is None or event not in table.column_names else {event: table[event]}
+    event = next((name for name in (inputs.event_id, ID) if name in table.column_names), None)
+    out: dict[str, Any] = {} if event is None else {inputs.event_id or ID: table[event]}
     out["probability"] = pa.array(release.scorer.model.probabilities(margins), pa.float64())
     out["margin"] = pa.array(margins, pa.float64())
     out["action"] = pa.array([release.scorer.action(margin) for margin in margins.tolist()], pa.string())
@@ -140,10 +145,9 @@ def _from_arrow(name: str, column: pa.ChunkedArray) -> Column:
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     if pa.types.is_timestamp(kind):
-        zone = None if kind.tz is None else "UTC"
-        return np.asarray(column.cast(pa.timestamp("us", zone), safe=False).to_numpy(zero_copy_only=False))
-    if pa.types.is_date(kind):
-        return np.asarray(column.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False))
+        if kind.tz is None:
+            raise DataError(f"the times of column `{name}` have no zone", "localise them first")
+        return np.asarray(column.cast(pa.timestamp("us", "UTC"), safe=False).to_numpy(zero_copy_only=False))
     if (
         pa.types.is_boolean(kind)
         or pa.types.is_integer(kind)

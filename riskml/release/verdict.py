@@ -1,7 +1,7 @@
 """What the facts of a backtest allow a release to do.
 
-In go the facts as ``riskml.backtest/1``; out comes the stage: "replace" if REPLACE passed, else "add" if ADD passed, else
-"shadow". Facts about another model are refused.
+In go the facts as ``riskml.backtest/1``; out comes the stage: "replace" if REPLACE passed, else "add" if ADD passed,
+else "shadow". Facts about another model are refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Is this release whole, and does it still decide as it did when it was built?
 
-In goes a path; out comes a ``Verification`` with one sentence for every altered, missing or foreign file and every golden
-vector that differs. A file that is missing, unreadable or from a newer riskml cannot be judged and raises.
+In goes a path; out comes a ``Verification`` with one sentence for every altered, missing or foreign file and every
+golden vector that differs. A file that is missing, unreadable or from a newer riskml cannot be judged and raises.
 """
 
 from __future__ import annotations
