@@ -1,0 +1,272 @@
+"""The backtest against the incumbent: ADD and REPLACE answered on decisions nobody trained on.
+
+In go recipe, tables, features, labels, windows and a trained model; out comes one frozen, JSON-ready ``Backtest``.
+Only matured decisions after the rule was written and after the last training label was known count. It refuses a log
+that cannot carry a verdict, and says INCONCLUSIVE, with what would settle it, where the evidence is thin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from riskml.data.split import iso
+from riskml.errors import DataError
+from riskml.evidence import metrics
+from riskml.evidence.add import judge_add
+from riskml.evidence.baselines import Policy, compare, retuned
+from riskml.evidence.log import Counts, Points, Sample, amounts, operating_points, sample
+from riskml.evidence.money import NetValue, net_value
+from riskml.evidence.panels import Immature, Week, immature, weeks
+from riskml.evidence.replace import Evidence, judge_replace, largest_cluster, measure
+from riskml.evidence.rule import Incumbent, incumbent
+from riskml.evidence.swap import Saved, SwapRow, saved, swap_table
+from riskml.evidence.verdict import Verdict, plain
+from riskml.evidence.words import flips, headline, rollback
+from riskml.recipe.spec import DAY
+
+if TYPE_CHECKING:
+    from riskml.data.labels import LabelLog
+    from riskml.data.split import Windows
+    from riskml.data.tables import Tables
+    from riskml.evidence.units import Units
+    from riskml.features.table import FeatureTable
+    from riskml.learning.model import Model
+    from riskml.recipe.spec import Recipe
+
+__all__ = ["SCHEMA", "Backtest", "Judgement", "backtest", "judge"]
+
+SCHEMA = "riskml.backtest/1"
+AGREEMENT = 0.98  # below this the rule's text is not the rule that ran
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Everything that follows from units alone: both verdicts and what stands beside them."""
+
+    add: Verdict
+    replace: Verdict
+    evidence: Evidence
+    swap: tuple[SwapRow, ...]
+    saved: tuple[Saved, ...]
+    without_largest: Evidence | None
+    largest_share: float
+    day_blocks: Evidence
+    net_value: NetValue | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The score on seen outcomes of the test window, weighted by release chance."""
+
+    roc_auc: float
+    average_precision: float
+    brier: float
+    calibration_error: float
+    calibration_intercept: float
+    calibration_slope: float
+
+
+@dataclass(frozen=True)
+class RuleFacts:
+    """The incumbent in the eligible window."""
+
+    name: str
+    enforced: bool
+    since: str | None
+    fired: int
+    released: int
+    no_chance: int
+    agreement: float | None
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """The facts of one backtest; ``to_dict`` is what reports, terminal and JSON all show."""
+
+    threat: str
+    question: str
+    headline: str
+    exit_code: int
+    as_of: str
+    windows: Mapping[str, str]
+    counts: Counts
+    points: Points
+    rule: RuleFacts
+    judgement: Judgement
+    baselines: tuple[Policy, ...]
+    weeks: tuple[Week, ...]
+    worst_week: Week | None
+    immature: Immature
+    ranking: Ranking
+    confidence: float
+    flips: tuple[str, ...]
+    rollback: tuple[str, ...]
+    notes: tuple[str, ...]
+    hashes: Mapping[str, str]
+    schema: str = SCHEMA
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the question that sets the exit code."""
+        return self.judgement.add if self.question == "add" else self.judgement.replace
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready facts; the judgement's parts stand at the top level."""
+        facts = plain(self)
+        assert isinstance(facts, dict)
+        return {"schema": facts.pop("schema"), **facts, **facts.pop("judgement")}
+
+
+def backtest(
+    recipe: Recipe, tables: Tables, table: FeatureTable, log: LabelLog, windows: Windows, model: Model
+) -> Backtest:
+    """Judge ``model`` against the rule of ``recipe``.
+
+    Raises:
+        DataError: there is no rule, its log is broken, or no decision is eligible.
+    """
+    inc = incumbent(recipe, tables)
+    if inc is None:
+        raise DataError(
+            "the recipe has no [rule], so there is nothing to judge the model against", "add a [rule] section"
+        )
+    time = tables.events.time
+    margins = np.full(len(time), -np.inf)
+    rows = np.flatnonzero(time >= windows.calibrate_start)
+    margins[rows] = model.margins(table.frame, rows)
+    points = operating_points(recipe, tables, windows, log, inc, model.threshold, margins)
+    policies = _policies(recipe, tables, log, windows, inc, points)
+    taken = sample(recipe, tables, log, windows, inc, points, margins, policies)
+    spec, units, days = recipe.backtest, taken.units, taken.counts.days
+    found = judge(units, recipe, days)
+    sides = {
+        "nothing": units.model & False,
+        "rule": units.rule,
+        "model": units.model,
+        "rule or model": units.rule | units.extra,
+    }
+    by_week = weeks(units, taken.start, taken.end)
+    asked, other = (found.add, found.replace) if spec.question == "add" else (found.replace, found.add)
+    return Backtest(
+        threat=recipe.threat.name,
+        question=spec.question,
+        headline=headline(asked, other),
+        exit_code=int(asked.exit_code),
+        as_of=iso(windows.as_of),
+        windows=windows.to_dict(),
+        counts=taken.counts,
+        points=points,
+        rule=_rule_facts(inc, taken),
+        judgement=found,
+        baselines=compare(units, sides | dict(taken.policies), spec, days),
+        weeks=by_week,
+        worst_week=min(by_week, key=lambda week: week.value_low, default=None),
+        immature=immature(time, log, windows, inc, margins, points),
+        ranking=_ranking(model, margins, taken, log, windows, inc),
+        confidence=spec.confidence,
+        flips=flips(found.replace, found.add),
+        rollback=rollback(found.add, taken.counts, int(units.model.sum()), int(units.extra.sum())),
+        notes=_notes(recipe, inc, found, points, taken.counts),
+        hashes={
+            "model": model.digest,
+            "recipe": recipe.digest(),
+            "data": tables.fingerprint,
+            "plan": table.plan.digest,
+        },
+    )
+
+
+def judge(units: Units, recipe: Recipe, days: float) -> Judgement:
+    """Both verdicts from units alone, with the sensitivities shown beside them."""
+    spec = recipe.backtest
+    verdict, evidence = judge_replace(units, spec, days)
+    code, share = largest_cluster(units)
+    rest = units.take(units.groups[0] != code) if code >= 0 else None
+    blocks = np.unique(units.time // DAY, return_inverse=True)[1].astype(np.int64)[None, :]
+    by_day = replace(units, groups=blocks, ways=("day",))
+    return Judgement(
+        add=judge_add(units, spec, days),
+        replace=verdict,
+        evidence=evidence,
+        swap=swap_table(units, spec),
+        saved=saved(units, spec),
+        without_largest=measure(rest, spec) if rest is not None and len(rest) else None,
+        largest_share=share,
+        day_blocks=measure(by_day, spec),
+        net_value=net_value(units, spec),
+    )
+
+
+def _policies(
+    recipe: Recipe, tables: Tables, log: LabelLog, windows: Windows, inc: Incumbent, points: Points
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Baselines whose line was drawn before test, as alerts on every event."""
+    time, frame = tables.events.time, tables.events.frame
+    found = {}
+    if points.amount is not None:
+        found["amount only"] = amounts(recipe, tables, np.arange(len(time))) >= points.amount
+    seen = inc.comparable & inc.observed & (time < windows.calibrate_end)
+    fit = np.flatnonzero(seen)
+    moved = retuned(recipe, frame, time, fit, log.independent_outcome(windows.calibrate_cut)[fit])
+    if moved is not None:
+        found["rule re-tuned"] = moved
+    return found
+
+
+def _rule_facts(inc: Incumbent, taken: Sample) -> RuleFacts:
+    fired = inc.fired[taken.rows]
+    return RuleFacts(
+        name=inc.name,
+        enforced=inc.enforced,
+        since=None if inc.since is None else iso(inc.since),
+        fired=int(fired.sum()),
+        released=int((inc.released[taken.rows] & fired).sum()) if inc.enforced else int(fired.sum()),
+        no_chance=int((fired & np.isnan(inc.release_chance[taken.rows])).sum()) if inc.enforced else 0,
+        agreement=inc.agreement,
+        replayed=inc.replayed,
+    )
+
+
+def _ranking(model: Model, margins: Floats, taken: Sample, log: LabelLog, windows: Windows, inc: Incumbent) -> Ranking:
+    rows = taken.rows[inc.observed[taken.rows]]
+    fraud = log.independent_outcome(windows.test_cut)[rows]
+    rows, fraud = rows[fraud >= 0], fraud[fraud >= 0]
+    chance = inc.release_chance[rows]
+    weight = np.where(inc.fired[rows] & inc.enforced & ~np.isnan(chance), 1 / np.where(chance > 0, chance, 1.0), 1.0)
+    probability = np.asarray(model.probabilities(margins[rows]), np.float64)
+    line = metrics.calibration_line(probability, fraud, weight)
+    return Ranking(
+        roc_auc=metrics.roc_auc(margins[rows], fraud, weight),
+        average_precision=metrics.average_precision(margins[rows], fraud, weight),
+        brier=metrics.brier(probability, fraud, weight),
+        calibration_error=metrics.calibration_error(probability, fraud, weight=weight),
+        calibration_intercept=line.intercept,
+        calibration_slope=line.slope,
+    )
+
+
+def _notes(recipe: Recipe, inc: Incumbent, found: Judgement, points: Points, counts: Counts) -> tuple[str, ...]:
+    notes = list(inc.notes)
+    if inc.replayed:
+        notes.append("The log does not say what fired; the rule's text was replayed instead.")
+    if inc.agreement is not None and inc.agreement < AGREEMENT:
+        notes.append(f"The rule's text agrees with the log on {inc.agreement:.1%} of events only; the log was used.")
+    if points.source == "frauds":
+        notes.append("The rule raised no alert on calibrate; volumes were matched to the known frauds there instead.")
+    if not recipe.backtest.cluster_by:
+        notes.append(f"backtest.cluster_by is not set; rows were clustered by {' and '.join(found.evidence.ways)}.")
+    if found.largest_share > 0.3:
+        notes.append(f"One campaign holds {found.largest_share:.0%} of the known frauds.")
+    if counts.unknown:
+        notes.append(f"{counts.unknown:,} units went through but their outcome is unknown; they are bounded.")
+    if (found.day_blocks.value.low > 0) != (found.evidence.value.low > 0):
+        notes.append("Resampling whole days instead of customers changes whether the value gain is shown.")
+    return tuple(notes)

@@ -1,0 +1,222 @@
+"""From tables to units: which decisions count, what each side did with them, and what is known of them.
+
+In go the tables, labels, windows, incumbent and model; out comes a frozen ``Sample`` of eligible, matured units with
+the counts of what was left out and why. Operating points are frozen on calibrate: nothing here looks at test outcomes
+to place a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from riskml.errors import DataError, near_matches
+from riskml.evidence.cluster import cluster
+from riskml.evidence.rule import Incumbent
+from riskml.evidence.units import Folding, Units, fold, pack
+from riskml.learning.threshold import alert_volume, calibrate_events, freeze
+from riskml.recipe.spec import DAY
+
+if TYPE_CHECKING:
+    from riskml.data.labels import LabelLog
+    from riskml.data.split import Windows
+    from riskml.data.tables import Tables
+    from riskml.recipe.spec import Recipe
+
+__all__ = ["Counts", "Points", "Sample", "eligible_rows", "operating_points", "sample"]
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Frozen operating points; ``add`` and ``amount`` are None where calibrate holds no rule alert to match.
+
+    Args:
+        replace: raw margin of the model's own threshold.
+        add: raw margin beside the rule, for ``allowance`` times the rule's alerts.
+        amount: amount line of the amount-only baseline, at the rule's alerts.
+        rule_alerts: rule alerts a day on calibrate.
+        source: where that number comes from: "recipe", "rule" or "frauds".
+    """
+
+    replace: float
+    add: float | None
+    amount: float | None
+    rule_alerts: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Events of the test window and why some of them do not count."""
+
+    test: int
+    before_rule: int
+    bypassed: int
+    other_control: int
+    eligible: int
+    units: int
+    unknown: int
+    days: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Eligible units, further policies' alerts on them, and the event rows they come from."""
+
+    units: Units
+    policies: Mapping[str, Bools]
+    counts: Counts
+    rows: Int64
+    start: int
+    end: int
+
+
+def operating_points(
+    recipe: Recipe, tables: Tables, windows: Windows, log: LabelLog, inc: Incumbent, threshold: float, margins: Floats
+) -> Points:
+    """The second threshold and the amount line, from calibrate alone; ``margins`` [n] is read there only."""
+    time, able = tables.events.time, inc.comparable
+    rows = calibrate_events(windows, time, able)
+    known = log.outcome(windows.calibrate_cut)[rows] == 1
+    volume = alert_volume(windows, time, inc.fired, int(known.sum()), recipe.train.alerts_per_day, able)
+    quiet = rows[~inc.fired[rows]]
+    amount = amounts(recipe, tables, rows)
+    budget = recipe.backtest.allowance * volume.alerts
+    usable = volume.alerts > 0 and len(quiet) > 0
+    return Points(
+        replace=threshold,
+        add=freeze(margins[quiet], budget) if usable else None,
+        amount=freeze(amount, volume.alerts) if usable and recipe.events.amount else None,
+        rule_alerts=volume.per_day,
+        source=volume.source,
+    )
+
+
+def amounts(recipe: Recipe, tables: Tables, rows: Int64) -> Floats:
+    """Money at risk of each row; 1 where the recipe names no amount, 0 where it is null or negative."""
+    name = recipe.events.amount
+    if name is None:
+        return np.ones(len(rows))
+    frame = tables.events.frame
+    if name not in frame.columns:
+        raise DataError(f"events.amount names `{name}`, which events do not have", near_matches(name, frame.columns))
+    value = pd.to_numeric(frame[name].iloc[rows], errors="coerce").to_numpy(np.float64)
+    return np.asarray(np.where(value > 0, value, 0.0))
+
+
+def eligible_rows(time: Int64, windows: Windows, inc: Incumbent) -> tuple[Int64, Counts]:
+    """Comparable rows decided inside test and after the rule was written, oldest first."""
+    inside = (time >= windows.test_start) & (time < windows.test_end)
+    late = inside & (time > inc.since) if inc.since is not None else inside
+    rows = np.flatnonzero(late & inc.comparable)
+    start = max(windows.test_start, inc.since or windows.test_start)
+    counts = Counts(
+        test=int(inside.sum()),
+        before_rule=int((inside & ~late).sum()),
+        bypassed=int((late & inc.bypass).sum()),
+        other_control=int((late & inc.other_control & ~inc.bypass).sum()),
+        eligible=len(rows),
+        units=len(rows),
+        unknown=0,
+        days=max((windows.test_end - start) / DAY, 1e-9),
+    )
+    if not len(rows):
+        hint = "lengthen train.test, or wait until decisions made after the rule have matured"
+        raise DataError("no decision in the test window was made after the rule was written and counts for both", hint)
+    return rows[np.argsort(time[rows], kind="stable")], counts
+
+
+def sample(
+    recipe: Recipe,
+    tables: Tables,
+    log: LabelLog,
+    windows: Windows,
+    inc: Incumbent,
+    points: Points,
+    margins: Floats,
+    policies: Mapping[str, Bools],
+) -> Sample:
+    """Eligible events as units, folded into episodes where the recipe says so."""
+    time = tables.events.time
+    rows, counts = eligible_rows(time, windows, inc)
+    fraud = log.independent_outcome(windows.test_cut)[rows]
+    codes = {name: _codes(recipe, tables, name, rows) for name in _cluster_names(recipe)}
+    groups, ways = cluster(codes, fraud == 1)
+    fired = inc.fired[rows]
+    extra = np.zeros(len(rows), bool) if points.add is None else (margins[rows] >= points.add) & ~fired
+    events: dict[str, Any] = {
+        "model": margins[rows] >= points.replace,
+        "extra": extra,
+        "rule": fired,
+        "released": inc.released[rows],
+        "chance": inc.release_chance[rows],
+        "fraud": fraud,
+        "alert_fraud": log.alert_outcome(windows.test_cut)[rows],
+        "value": amounts(recipe, tables, rows),
+        "time": time[rows],
+        "groups": groups,
+    }
+    others = {name: alert[rows] for name, alert in policies.items()}
+    if recipe.backtest.episode is not None:
+        events, others = _folded(recipe, tables, rows, events, others, inc)
+    units = pack(**events, enforced=inc.enforced, ways=ways)
+    seen = units.weight > 0
+    counts = Counts(**(vars(counts) | {"units": len(units), "unknown": int((seen & (units.fraud < 0)).sum())}))
+    return Sample(units, others, counts, rows, int(windows.test_end - round(counts.days * DAY)), windows.test_end)
+
+
+def _cluster_names(recipe: Recipe) -> tuple[str, ...]:
+    names = recipe.backtest.cluster_by or tuple(recipe.events.entities)[:1]
+    for name in names:
+        if name not in recipe.events.entities:
+            hint = near_matches(name, recipe.events.entities) or "name an entity of [events]"
+            raise DataError(f"backtest.cluster_by names `{name}`, which is no entity", hint)
+    return tuple(names)
+
+
+def _codes(recipe: Recipe, tables: Tables, name: str, rows: Int64) -> Int64:
+    """Codes of one entity over ``rows``, -1 where there is none."""
+    column = tables.events.frame[recipe.events.entities[name]].iloc[rows]
+    return np.asarray(pd.factorize(column, use_na_sentinel=True)[0], np.int64)
+
+
+def _folded(
+    recipe: Recipe, tables: Tables, rows: Int64, events: dict[str, Any], others: dict[str, Bools], inc: Incumbent
+) -> tuple[dict[str, Any], dict[str, Bools]]:
+    """Retries as one unit: any alert counts, the first firing decides whether and how often it stands for others."""
+    spec = recipe.backtest.episode
+    assert spec is not None
+    for name in spec.by:
+        if name not in recipe.events.entities:
+            hint = near_matches(name, recipe.events.entities) or "name entities of [events]"
+            raise DataError(f"backtest.episode.by names `{name}`, which is no entity", hint)
+    parts = np.stack([_codes(recipe, tables, name, rows) for name in spec.by])
+    keys = np.unique(parts, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    keys[(parts < 0).any(axis=0)] = -1
+    folding = Folding.of(fold(keys, events["time"], spec.gap), events["time"])
+    fired, value = folding.first_where(events["rule"]), events["value"]
+    seen = ~events["rule"] | events["released"] | (not inc.enforced)
+    rule = folding.any(events["rule"])
+    folded = {
+        "model": folding.any(events["model"]),
+        "extra": folding.any(events["extra"]) & ~rule,
+        "rule": rule,
+        "released": events["released"][fired] & rule,
+        "chance": np.where(rule, events["chance"][fired], np.nan),
+        "fraud": folding.outcome(events["fraud"], seen),
+        "alert_fraud": folding.most(events["alert_fraud"]),
+        "value": folding.total(value) if spec.value == "sum" else folding.most(value),
+        "time": events["time"][folding.first],
+        "groups": events["groups"][:, folding.first],
+        "events": np.diff(np.append(folding.starts, len(rows))),
+    }
+    return folded, {name: folding.any(alert) for name, alert in others.items()}

@@ -1,0 +1,226 @@
+"""REPLACE: would the model instead of the rule catch more value and insult no more customers?
+
+In go units and the recipe's ``[backtest]``; out comes a verdict. Only the swap set counts, since what both alert on
+cancels: model-only outcomes were seen; rule-only ones come from control releases, or, where nothing that fired was
+ever let through, lie between their bounds. No weight is invented for a deterministic rule.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from riskml.evidence import verdict as v
+from riskml.evidence.bootstrap import resample
+from riskml.evidence.cluster import effective
+from riskml.evidence.units import Units
+from riskml.evidence.verdict import Interval, Settle, Verdict
+from riskml.recipe.spec import Backtest
+
+__all__ = ["LARGE", "VOLUME_LIMIT", "Evidence", "columns", "judge_replace", "largest_cluster", "measure", "ways_used"]
+
+VOLUME_LIMIT = 1.10  # a volume ratio wholly above this is not the comparison that was asked for
+LARGE = 0.10  # a cluster with more than this share of frauds is resampled one entity at a time instead
+FEW_FRAUDS = 5  # fewer frauds than this among releases: binomial bounds, a bootstrap would see no variance
+SIGNS = 6  # six clusters one way is the least a sign test at 95 % can decide
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The measured differences (model minus rule) and what they rest on."""
+
+    value: Interval
+    frauds: Interval
+    insults: Interval
+    volume: Interval
+    clusters: float
+    swap_clusters: float
+    released: int
+    closed: int
+    ways: tuple[str, ...]
+
+
+def columns(units: Units) -> dict[str, Floats]:
+    """Per-unit contributions to the differences, in their least and greatest reading."""
+    low, high = units.fraud_low, units.fraud_high
+    sign = units.model.astype(np.int8) - units.rule.astype(np.int8)
+    least = np.where(sign > 0, low, np.where(sign < 0, -high, 0.0))
+    most = np.where(sign > 0, high, np.where(sign < 0, -low, 0.0))
+    return {
+        "value_low": units.value * least,
+        "value_high": units.value * most,
+        "frauds_low": least,
+        "frauds_high": most,
+        "insults_low": sign - most,
+        "insults_high": sign - least,
+        "model": units.model.astype(np.float64),
+        "rule": units.rule.astype(np.float64),
+    }
+
+
+def largest_cluster(units: Units) -> tuple[int, float]:
+    """Code of the connected group with most known frauds and its share of them; (-1, 0) without frauds."""
+    codes = units.groups[0][units.known_fraud]
+    if not len(codes):
+        return -1, 0.0
+    names, counts = np.unique(codes, return_counts=True)
+    best = int(np.argmax(counts))
+    return int(names[best]), float(counts[best] / counts.sum())
+
+
+def ways_used(units: Units) -> tuple[int, ...]:
+    """Rows of ``groups`` to resample by: connected groups, or each entity alone where one group is too large."""
+    split = len(units.ways) > 1 and largest_cluster(units)[1] > LARGE
+    return tuple(range(1, len(units.ways))) if split else (0,)
+
+
+def measure(units: Units, spec: Backtest, draws: int | None = None) -> Evidence:
+    """Differences with intervals, by the widest of the ways to cluster."""
+    only_rule = units.rule & ~units.model
+    control = only_rule & units.sampled
+    seen = control & (units.weight > 0) & (units.fraud >= 0)
+    if control.any() and not seen.any():
+        units, control = units.close(control), control & False
+    thin = bool(control.any()) and int((seen & units.known_fraud).sum()) < FEW_FRAUDS
+    marks = _mark(units)
+    confidence = 1 - (1 - spec.confidence) / 2 if thin else spec.confidence
+    ways = ways_used(units)
+    found: dict[str, list[Interval]] = {"value": [], "frauds": [], "insults": [], "volume": []}
+    parts = columns(units)
+    if thin:
+        swap = {name: np.where(control, 0.0, part) for name, part in parts.items() if name not in ("model", "rule")}
+        parts = parts | swap
+    for way in ways:
+        drawn = resample(parts, units.groups[way], draws or spec.draws, spec.seed)
+        for name in ("value", "frauds", "insults"):
+            part = v.of(drawn, f"{name}_low", f"{name}_high", confidence, marks)
+            found[name].append(_with_control(part, name, units, control, seen, way, confidence) if thin else part)
+        found["volume"].append(v.ratio(drawn, ("model", "model"), ("rule", "rule"), spec.confidence, v.OBSERVED))
+    known = units.known_fraud
+    return Evidence(
+        value=v.widest(found["value"]),
+        frauds=v.widest(found["frauds"]),
+        insults=v.widest(found["insults"]),
+        volume=v.widest(found["volume"]),
+        clusters=min(effective(units.groups[way], known.astype(np.float64)) for way in ways),
+        swap_clusters=min(
+            effective(units.groups[way], (known & (units.model ^ units.rule)).astype(np.float64)) for way in ways
+        ),
+        released=int(seen.sum()),
+        closed=int((only_rule & units.closed).sum()),
+        ways=tuple(units.ways[way] for way in ways),
+    )
+
+
+def _mark(units: Units) -> str:
+    only_rule = units.rule & ~units.model
+    if (only_rule & units.closed).any():
+        return v.UNKNOWN
+    return v.ESTIMATED if (only_rule & units.sampled).any() else v.OBSERVED
+
+
+def _with_control(
+    rest: Interval, name: str, units: Units, control: Bools, seen: Bools, way: int, confidence: float
+) -> Interval:
+    """Add the rule-only part judged from a handful of releases, by exact binomial bounds on effective releases."""
+    size = units.value if name == "value" else np.ones(len(units))
+    total, mass = float(size[control].sum()), np.where(seen, units.weight * size, 0.0)
+    share = float(mass[units.known_fraud].sum() / mass.sum()) if mass.sum() > 0 else float("nan")
+    low, high = v.binomial(share, effective(units.groups[way], mass), confidence)
+    share = (low + high) / 2 if math.isnan(share) else share
+    if name == "insults":
+        return rest.plus(-total * (1 - low), -total * (1 - high), -total * (1 - share), rest.mark)
+    return rest.plus(-total * high, -total * low, -total * share, rest.mark)
+
+
+def judge_replace(units: Units, spec: Backtest, days: float) -> tuple[Verdict, Evidence]:
+    """The verdict on REPLACE over ``days`` of matured, eligible decisions."""
+    found = measure(units, spec)
+    caught = float(units.fraud_low[units.rule] @ units.value[units.rule])
+    insulted = float((1 - units.fraud_high[units.rule]).clip(0).sum())
+    room_value, room_insults = spec.margin_value * caught, spec.margin_insults * insulted
+    blockers = _blockers(units, spec, found)
+    lost = found.value.high < -room_value
+    insulting = found.insults.low > room_insults
+    kept = found.value.low > -room_value and found.insults.high <= room_insults
+    gained = found.value.low > 0 or found.insults.high < 0
+    if blockers:
+        word, reasons = v.INCONCLUSIVE, blockers
+    elif lost or insulting:
+        word = v.FAIL
+        reasons = ["it catches less value than the rule"] * lost + ["it insults more customers"] * insulting
+    elif kept and gained:
+        word, reasons = v.PASS, ["value caught is up and insults are not"]
+    else:
+        word, reasons = v.INCONCLUSIVE, _open_reasons(found, room_value, room_insults)
+    numbers = {"value": found.value, "frauds": found.frauds, "insults": found.insults, "volume": found.volume}
+    settle = _settle(units, spec, found, days) if word == v.INCONCLUSIVE else Settle()
+    return Verdict("replace", word, tuple(reasons), numbers, settle), found
+
+
+def _blockers(units: Units, spec: Backtest, found: Evidence) -> list[str]:
+    """What makes any answer unsafe, whatever the numbers say."""
+    reasons = []
+    if not units.rule.any():
+        reasons.append("the rule raised no alert in the test window")
+    if found.volume.low > VOLUME_LIMIT:
+        reasons.append(f"the model raised {found.volume.estimate:.2f} alerts for each of the rule's; the match is void")
+    if found.clusters < spec.min_clusters:
+        reasons.append(f"{found.clusters:.0f} effective fraud clusters, {spec.min_clusters} needed")
+    elif found.swap_clusters < SIGNS and not found.closed:
+        reasons.append(f"the two sides differ in {found.swap_clusters:.0f} effective fraud clusters, {SIGNS} needed")
+    return reasons
+
+
+def _open_reasons(found: Evidence, room_value: float, room_insults: float) -> list[str]:
+    reasons = []
+    if found.closed:
+        reasons.append(f"{found.closed:,} rule-only alerts were stopped and never seen; their bounds decide nothing")
+    elif found.released and found.value.mark == v.ESTIMATED:
+        reasons.append(f"rule-only value rests on {found.released:,} control releases")
+    if found.value.low <= -room_value:
+        reasons.append("the value interval reaches a loss")
+    if found.insults.high > room_insults:
+        reasons.append("the insult interval reaches an increase")
+    return reasons or ["neither a gain nor a loss is shown"]
+
+
+def _settle(units: Units, spec: Backtest, found: Evidence, days: float) -> Settle:
+    """Days of matured log and releases that would settle it, from today's rates."""
+    more: float = 0.0
+    if 0 < found.clusters < spec.min_clusters:
+        more = days * (spec.min_clusters / found.clusters - 1)
+    releases = _releases(units, found)
+    if releases is not None:
+        per_day = max(float((units.rule & ~units.model).sum()) / days, 1e-9)
+        more = max(more, releases / per_day)
+    elif not more and found.value.estimate:
+        half = (found.value.high - found.value.low) / 2
+        more = days * max((half / abs(found.value.estimate)) ** 2 - 1, 0.05)
+    need = math.ceil(more) if 0 < more < 3650 else None
+    words = [f"{releases:,} releases of rule-only alerts"] if releases is not None else []
+    words += [f"about {need:,} more days"] if need is not None else ["more than the log can give soon"] * (not words)
+    return Settle(need, releases, ", ".join(words))
+
+
+def _releases(units: Units, found: Evidence) -> int | None:
+    """Random releases of rule-only alerts after which their error is half the distance; None if none are needed."""
+    only_rule = units.rule & ~units.model & (units.closed | units.sampled)
+    count = int(only_rule.sum())
+    if not count or found.value.mark == v.OBSERVED:
+        return None
+    only_model = units.model & ~units.rule
+    gain = float(units.value[only_model] @ units.fraud_low[only_model])
+    told = only_rule & (units.alert_fraud >= 0)
+    share = float((units.alert_fraud[told] == 1).mean()) if told.any() else 0.25
+    mean = float(units.value[only_rule].mean())
+    distance = max(abs(gain - count * share * mean), 0.1 * max(gain, count * mean * 0.1), 1e-9) / 2
+    variance = (count * mean) ** 2 * max(share * (1 - share), 0.05)
+    wanted = math.ceil(1.96**2 * variance / distance**2)
+    return max(min(wanted, count) - found.released, 1)

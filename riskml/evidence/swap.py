@@ -1,0 +1,114 @@
+"""The swap table and the share of money saved: who caught what, and how each number is known.
+
+In go units; out come frozen rows whose every cell is marked observed, estimated or unknown. Unknown cells carry
+bounds and no estimate, never a guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from riskml.evidence import verdict as v
+from riskml.evidence.bootstrap import resample
+from riskml.evidence.replace import FEW_FRAUDS, ways_used
+from riskml.evidence.units import Units
+from riskml.evidence.verdict import Interval
+from riskml.recipe.spec import Backtest
+
+__all__ = ["Saved", "SwapRow", "saved", "swap_table"]
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SwapRow:
+    """One quarter of the table; counts are whole, the rest is an interval with its mark."""
+
+    name: str
+    events: int
+    units: int
+    releases: int
+    frauds: Interval
+    value: Interval
+    insults: Interval
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Share of the money at risk that ``policy`` alerts on, and what the number rests on."""
+
+    policy: str
+    basis: str
+    share: Interval
+
+
+def swap_table(units: Units, spec: Backtest) -> tuple[SwapRow, ...]:
+    """Both, model only, rule only, neither."""
+    model, rule = units.model, units.rule
+    quarters = {"both": model & rule, "model only": model & ~rule, "rule only": rule & ~model}
+    return tuple(_row(name, units, rows, spec) for name, rows in (quarters | {"neither": ~model & ~rule}).items())
+
+
+def _row(name: str, units: Units, rows: Bools, spec: Backtest) -> SwapRow:
+    part = units.take(rows)
+    seen = part.sampled & (part.weight > 0) & (part.fraud >= 0)
+    if not seen.any():
+        part = part.close(part.sampled)
+    if part.closed.any():
+        mark = v.UNKNOWN
+    else:
+        mark = v.ESTIMATED if part.sampled.any() else v.OBSERVED
+    low, high = part.fraud_low, part.fraud_high
+    parts = {"f0": low, "f1": high, "v0": part.value * low, "v1": part.value * high, "i0": 1 - high, "i1": 1 - low}
+    if name == "neither":
+        # thousands of quiet units: their insults are all who were left in peace, nobody's error
+        parts |= {"i0": np.zeros(len(part)), "i1": np.zeros(len(part))}
+    drawn = resample(parts, part.groups[0], spec.draws, spec.seed)
+    cells = [v.of(drawn, f"{cell}0", f"{cell}1", spec.confidence, mark) for cell in "fvi"]
+    return SwapRow(name, int(part.events.sum()), len(part), int(seen.sum()), *cells)
+
+
+def saved(units: Units, spec: Backtest) -> tuple[Saved, ...]:
+    """Share of money at risk alerted on by rule, by model and by both together, with and without alert labels.
+
+    The first reading takes stopped events from control releases, or only bounds them where releases show fewer than
+    a handful of frauds. The second takes the reviewers' word for stopped alerts: it is no independent evidence and
+    decides nothing, but stands beside the first.
+    """
+    stopped = units.sampled | units.closed
+    released = stopped & units.known_fraud
+    honest = units if released.sum() >= FEW_FRAUDS or not stopped.any() else units.close(stopped)
+    if not stopped.any():
+        basis, mark = "outcomes", v.OBSERVED
+    elif honest.closed.any():
+        basis, mark = "bounds", v.UNKNOWN
+    else:
+        basis, mark = "control releases", v.ESTIMATED
+    rows = list(_shares(honest, honest.fraud_low, honest.fraud_high, basis, mark, spec))
+    told = stopped & (units.alert_fraud >= 0)
+    if stopped.any() and 2 * told.sum() >= stopped.sum():
+        low = np.where(stopped, (units.alert_fraud == 1).astype(np.float64), units.fraud_low)
+        rows += _shares(units, low, low, "alert labels", v.ESTIMATED, spec)
+    return tuple(rows)
+
+
+def _shares(units: Units, low: Floats, high: Floats, basis: str, mark: str, spec: Backtest) -> list[Saved]:
+    policies = {"rule": units.rule, "model": units.model, "rule or model": units.rule | units.extra}
+    parts: dict[str, Floats] = {}
+    for name, alert in policies.items():
+        caught, missed = alert.astype(np.float64) * units.value, (~alert).astype(np.float64) * units.value
+        parts |= {f"{name} low": caught * low, f"{name} high": caught * high}
+        parts |= {f"{name} all low": caught * low + missed * high, f"{name} all high": caught * high + missed * low}
+    found: dict[str, list[Interval]] = {}
+    for way in ways_used(units):
+        drawn = resample(parts, units.groups[way], spec.draws, spec.seed)
+        for name in policies:
+            least = v.ratio(drawn, (f"{name} low",) * 2, (f"{name} all low",) * 2, spec.confidence, mark)
+            most = v.ratio(drawn, (f"{name} high",) * 2, (f"{name} all high",) * 2, spec.confidence, mark)
+            middle = (least.estimate + most.estimate) / 2
+            found.setdefault(name, []).append(Interval(middle, least.low, most.high, mark))
+    return [Saved(name, basis, v.widest(intervals)) for name, intervals in found.items()]

@@ -1,0 +1,137 @@
+"""The words of a verdict and the numbers under them: PASS, FAIL or INCONCLUSIVE, intervals, and what would settle it.
+
+In go draws of cluster totals; out come frozen, JSON-ready values. An interval covers both sampling and what nobody
+saw: its ends come from the least and the most favourable reading of unseen outcomes, and its mark says which it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from riskml.errors import ExitCode
+from riskml.evidence.bootstrap import Draws, quantiles
+
+__all__ = [
+    "FAIL",
+    "INCONCLUSIVE",
+    "PASS",
+    "Interval",
+    "Settle",
+    "Verdict",
+    "binomial",
+    "of",
+    "plain",
+    "ratio",
+    "widest",
+]
+
+PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+OBSERVED, ESTIMATED, UNKNOWN, STATED = "observed", "estimated", "unknown", "stated"
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its interval; ``estimate`` is NaN where outcomes nobody saw leave only bounds."""
+
+    estimate: float
+    low: float
+    high: float
+    mark: str = OBSERVED
+
+    def plus(self, low: float, high: float, estimate: float, mark: str) -> Interval:
+        """The sum with another quantity that lies between ``low`` and ``high``."""
+        return Interval(self.estimate + estimate, self.low + low, self.high + high, mark)
+
+    def covering(self, low: float, high: float) -> Interval:
+        """The interval widened to reach ``low`` and ``high``."""
+        return Interval(self.estimate, min(self.low, low), max(self.high, high), self.mark)
+
+
+@dataclass(frozen=True)
+class Settle:
+    """What would settle an open verdict; None where that kind of evidence is not what is missing."""
+
+    days: int | None = None
+    releases: int | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One question answered: its word, why, the numbers, and what would settle it."""
+
+    question: str
+    word: str
+    reasons: tuple[str, ...]
+    numbers: Mapping[str, Interval] = field(default_factory=dict)
+    settle: Settle = field(default_factory=Settle)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 PASS, 1 FAIL, 4 INCONCLUSIVE."""
+        return {PASS: ExitCode.OK, FAIL: ExitCode.NO}.get(self.word, ExitCode.INCONCLUSIVE)
+
+
+def of(draws: Draws, low: str, high: str, confidence: float, mark: str) -> Interval:
+    """Interval of a total whose least reading is column ``low`` and whose greatest is column ``high``."""
+    least, most = draws.total(low), draws.total(high)
+    estimate = float("nan") if mark == UNKNOWN else (least + most) / 2
+    return Interval(estimate, quantiles(draws[low], confidence)[0], quantiles(draws[high], confidence)[1], mark)
+
+
+def ratio(draws: Draws, top: tuple[str, str], bottom: tuple[str, str], confidence: float, mark: str) -> Interval:
+    """Interval of a ratio; each side names its least and its greatest column."""
+    low, high = _divide(draws[top[0]], draws[bottom[1]]), _divide(draws[top[1]], draws[bottom[0]])
+    least = _divide(np.array([draws.total(top[0])]), np.array([draws.total(bottom[1])]))[0]
+    most = _divide(np.array([draws.total(top[1])]), np.array([draws.total(bottom[0])]))[0]
+    estimate = float("nan") if mark == UNKNOWN else float(least + most) / 2
+    return Interval(estimate, quantiles(low, confidence)[0], quantiles(high, confidence)[1], mark)
+
+
+def _divide(top: Floats, bottom: Floats) -> Floats:
+    return np.asarray(np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0), np.float64)
+
+
+def widest(intervals: list[Interval]) -> Interval:
+    """The least low and the greatest high of several readings of one number."""
+    lows = [i.low for i in intervals if not math.isnan(i.low)]
+    highs = [i.high for i in intervals if not math.isnan(i.high)]
+    nan = float("nan")
+    return Interval(intervals[0].estimate, min(lows, default=nan), max(highs, default=nan), intervals[0].mark)
+
+
+def binomial(share: float, size: float, confidence: float) -> tuple[float, float]:
+    """Clopper-Pearson interval of a share seen in ``size`` effective trials (fractional sizes allowed)."""
+    from scipy.special import betaincinv  # type: ignore[import-untyped]
+
+    if not size > 0 or math.isnan(share):
+        return 0.0, 1.0
+    hits, tail = min(max(share * size, 0.0), size), (1 - confidence) / 2
+    misses = size - hits
+    low = 0.0 if hits < 1e-9 else float(betaincinv(hits, misses + 1, tail))
+    high = 1.0 if misses < 1e-9 else float(betaincinv(hits + 1, misses, 1 - tail))
+    return low, high
+
+
+def plain(value: object) -> object:
+    """JSON-ready form of facts: dataclasses to mappings, NaN and infinities to null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None else str(value)

@@ -1,0 +1,89 @@
+"""Verdicts in words: the headline, what would flip it, and when to roll back.
+
+In go verdicts and counts; out come short plain sentences. Every number in them is one of the facts.
+"""
+
+from __future__ import annotations
+
+import math
+
+from riskml.evidence.log import Counts
+from riskml.evidence.verdict import FAIL, INCONCLUSIVE, PASS, UNKNOWN, Interval, Verdict
+
+__all__ = ["flips", "headline", "money", "rollback", "share", "span"]
+
+
+def money(value: float) -> str:
+    """1234567 -> '1.23 M'; thousands get separators."""
+    if math.isnan(value):
+        return "unknown"
+    size = abs(value)
+    return f"{value / 1e6:,.2f} M" if size >= 1e6 else f"{value:,.0f}" if size >= 100 else f"{value:,.3g}"
+
+
+def share(value: float) -> str:
+    """A share with three digits, without a leading zero: .412."""
+    if math.isnan(value):
+        return "unknown"
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+
+
+def span(interval: Interval, *, shares: bool = False) -> str:
+    """'12 (3 to 20)', or 'between 3 and 20' where only bounds are known."""
+    word = share if shares else money
+    if interval.mark == UNKNOWN or math.isnan(interval.estimate):
+        return f"between {word(interval.low)} and {word(interval.high)}"
+    return f"{word(interval.estimate)} ({word(interval.low)} to {word(interval.high)})"
+
+
+def headline(asked: Verdict, other: Verdict) -> str:
+    """One line: the word of the question asked, then both answers with their numbers."""
+    return f"{asked.word}: {_answer(asked)}; {_answer(other)}"
+
+
+def _answer(verdict: Verdict) -> str:
+    name, done = verdict.question.upper(), {PASS: "passed", FAIL: "failed"}.get(verdict.word)
+    if done is None:
+        wait = f" waits for {verdict.settle.text}" if verdict.settle.text else " is open"
+        return f"{name}{wait}: {_figures(verdict)} ({verdict.reasons[0]})"
+    return f"{name} {done}: {_figures(verdict)}"
+
+
+def _figures(verdict: Verdict) -> str:
+    numbers = verdict.numbers
+    if verdict.question == "add":
+        bar = numbers["bar"]
+        against = "no bar" if math.isnan(bar.estimate) else f"{share(bar.estimate)} {bar.mark}"
+        return f"precision of an extra alert {span(numbers['precision'], shares=True)} against {against}"
+    return f"value caught {span(numbers['value'])}, insults {span(numbers['insults'])}, model minus rule"
+
+
+def flips(*verdicts: Verdict) -> tuple[str, ...]:
+    """For each verdict, the change in evidence that would turn it."""
+    found = []
+    for verdict in verdicts:
+        name = verdict.question.upper()
+        if verdict.word == INCONCLUSIVE:
+            found.append(f"{name} would be settled by {verdict.settle.text or 'evidence the log does not hold'}.")
+        elif verdict.question == "add":
+            lift = verdict.numbers["lift"]
+            edge = lift.low if verdict.word == PASS else lift.high
+            found.append(f"{name} would be open again if the bar moved by {share(abs(edge))}.")
+        else:
+            value, insults = verdict.numbers["value"], verdict.numbers["insults"]
+            edges = (value.low, insults.high) if verdict.word == PASS else (value.high, insults.low)
+            found.append(
+                f"{name} would be open again if {money(abs(edges[0]))} of value or {money(abs(edges[1]))} insults "
+                "turned out otherwise."
+            )
+    return tuple(found)
+
+
+def rollback(add: Verdict, counts: Counts, model: int, extra: int) -> tuple[str, ...]:
+    """Triggers that end an enforcement, drawn from the interval the verdict rests on."""
+    low = add.numbers["precision"].low
+    lines = [f"More than {1.5 * model / counts.days:,.1f} model alerts a day on three days running (replace)."]
+    lines.append(f"More than {1.5 * extra / counts.days:,.1f} extra alerts a day on three days running (add).")
+    if extra and low > 0:
+        lines.append(f"Precision of matured extra alerts below {share(low)} over two weeks.")
+    return tuple(lines)
