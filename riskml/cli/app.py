@@ -282,6 +282,8 @@ def _refuse_set(name: str, options: Options) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run one command line; returns the exit code (see ``riskml.errors.ExitCode``)."""
+    # Waiting threads that spin starve each other on a busy machine; numbers are the same either way.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
     console = Console(Style(json="--json" in words, debug="--debug" in words))
     try:

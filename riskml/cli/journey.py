@@ -265,9 +265,6 @@ def _refresh(journey: Journey, stage: Stage) -> None:
     journey.records.pop(stage.name)
     record = journey.record(stage.name)
     took = record.seconds if record else 0.0
-    if stage.name == "train" and ok:
-        for journal in journey.folder.root.glob(".trials-*.jsonl"):
-            journal.unlink()
     console.say(f"{stage.name}: {words.summary(stage.name, facts)} ({seconds(took)})")
     if record is not None:
         console.detail(f"{stage.name}: peak memory {record.peak_rss_mb:,.0f} MB, key {key.value[:12]}")

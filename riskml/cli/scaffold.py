@@ -76,9 +76,10 @@ def from_recipe(console: Console, directory: Path, name: str, users: int | None)
             write_world(made, folder / "data")
         else:
             (folder / "data").mkdir()
-        (folder / recipe).write_text(_SAMPLE.sub("data/", text), encoding="utf-8")
+        here = _SAMPLE.sub("data/", text).replace("sample_data/:  riskml run recipes/", "data/:  riskml run ")
+        (folder / recipe).write_text(here, encoding="utf-8")
         about = "A simulated exchange and the recipe for one threat on it." if world else "A shipped recipe."
-        _surroundings(folder, directory.name, recipe, about)
+        _surroundings(folder, directory.absolute().name, recipe, about)
 
     return _make(console, directory, recipe, fill, {})
 
@@ -96,7 +97,7 @@ def from_table(console: Console, directory: Path, source: Path, given: Named) ->
             raise UsageError(f"no column of {source.name} looks like the {what}", f"name it with --{what} COLUMN")
     if not columns.entities:
         raise UsageError(f"no column of {source.name} looks like a user, card or device", "name one with --entity COLUMN")
-    draft = _draft(frame, made, source)
+    draft = _draft(frame, made, source, directory.absolute().name)
 
     def fill(folder: Path) -> None:
         (folder / "data").mkdir()
@@ -108,7 +109,7 @@ def from_table(console: Console, directory: Path, source: Path, given: Named) ->
             frame.insert(0, "event_id", range(1, len(frame) + 1))
             frame.to_parquet(target, index=False)
         (folder / "recipe.toml").write_text(draft.recipe, encoding="utf-8")
-        _surroundings(folder, directory.name, "recipe.toml", f"Made by `riskml init` from {source.name}.")
+        _surroundings(folder, directory.absolute().name, "recipe.toml", f"Made by `riskml init` from {source.name}.")
 
     guesses = {"time": columns.time, "id": columns.id, "label": columns.label, "amount": columns.amount}
     return _make(console, directory, "recipe.toml", fill, guesses | {"entities": list(columns.entities)})
@@ -205,8 +206,8 @@ class _Draft:
     recipe: str
 
 
-def _draft(frame: pd.DataFrame, made: Guess, source: Path) -> _Draft:
+def _draft(frame: pd.DataFrame, made: Guess, source: Path, title: str) -> _Draft:
     from riskml.cli.starter import starter_recipe
 
     file = source.name if made.columns.id else f"{source.stem}.parquet"
-    return _Draft(file, starter_recipe(frame, made, f"data/{file}", source.stem))
+    return _Draft(file, starter_recipe(frame, made, f"data/{file}", title))

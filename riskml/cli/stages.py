@@ -6,6 +6,7 @@ returns a mapping that becomes ``facts.json``. Nothing here prints or decides wh
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -53,14 +54,9 @@ def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 
 def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Search, fit, calibrate and freeze; finished trials outlive an interruption in a journal beside the stages."""
-    from riskml.cli.journey import STAGES
     from riskml.learning.train import train as train_model
 
-    key = journey.key(STAGES["train"]).value
-    journal = journey.folder.root / f".trials-{key[:16]}.jsonl"
-    for other in journey.folder.root.glob(".trials-*.jsonl"):
-        if other != journal:
-            other.unlink()
+    journal = journey.folder.root / ".trials.jsonl"
     rule = journey.incumbent
     training = train_model(
         journey.recipe,
@@ -87,10 +83,35 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 
 
 def explain(journey: Journey, draft: Draft, progress: Progress) -> Facts:
-    """What the model looks at, as facts and as one page."""
-    from riskml.learning_explain import explain as explain_model  # type: ignore[import-not-found]
+    """What the model looks at on the days it is judged by: facts, one page, and reasons for the highest events."""
+    import numpy as np
 
-    raise NotImplementedError(explain_model)
+    from riskml.evidence.explain import explain as explain_model
+    from riskml.evidence.explain import write_reasons
+    from riskml.report.explanation import render_explanation
+
+    windows, time = journey.windows, journey.table.time
+    rows = np.flatnonzero((time >= windows.test_start) & (time < windows.test_end))
+    progress("contributions", 0, 3)
+    found = explain_model(
+        journey.model, journey.table, rows, hidden=journey.recipe.events.pii, seed=journey.recipe.train.seed
+    )
+    facts = found.to_dict()
+    progress("reasons", 1, 3)
+    write_reasons(journey.model, journey.table, rows, draft.folder / "reasons.parquet")
+    progress("page", 2, 3)
+    page = render_explanation(journey.recipe.threat.name, facts, journey.facts("train"), _trials(journey))
+    (draft.folder / "explanation.html").write_text(page, encoding="utf-8")
+    return facts
+
+
+def _trials(journey: Journey) -> list[dict[str, object]]:
+    """The finished trials of the search, if it came to its end."""
+    path = journey.folder.stage("train") / "trials.jsonl"
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [row for row in rows if "number" in row]
 
 
 def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:

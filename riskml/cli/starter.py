@@ -45,7 +45,7 @@ def starter_recipe(frame: pd.DataFrame, made: Guess, path: str, title: str) -> s
     amount = columns.amount if _PLAIN.fullmatch(columns.amount or "-") else ""
     naive = _naive(frame[columns.time])
     parts = [
-        f"# A first recipe for {_comment(title)}, made by `riskml init`. Every line is yours to change.",
+        f"# {_comment(title)}: a first recipe, made by `riskml init`. Every line is yours to change.",
         "# `riskml check recipe.toml` says at once what does not fit the data.",
         "",
         "[threat]",

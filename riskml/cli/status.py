@@ -96,5 +96,11 @@ def _verdict(name: str, verdict: Mapping[str, object]) -> str:
         return f"{name} passed"
     if word == "FAIL":
         return f"{name} failed"
-    settles = verdict.get("settles", verdict.get("waits_for"))
-    return f"{name} waits for {settles}" if settles else f"{name} is inconclusive"
+    settle = verdict.get("settle")
+    if not isinstance(settle, Mapping):
+        return f"{name} is inconclusive"
+    releases, days = settle.get("releases"), settle.get("days")
+    about = f"about {days:,} days" if isinstance(days, int) else ""
+    if isinstance(releases, int):
+        return f"{name} waits for {releases:,} releases" + (f", {about}" if about else "")
+    return f"{name} waits {about}" if about else f"{name} is inconclusive"
