@@ -146,6 +146,9 @@ def _from_arrow(table: pa.Table, exact: Collection[str]) -> pd.DataFrame:
             series = column.cast(pa.int8()).to_pandas()
         elif pa.types.is_decimal(kind):
             series = column.cast(pa.float64()).to_pandas()
+        elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            joined = [None if v is None else ",".join(map(str, v)) for v in column.to_pylist()]
+            series = pd.Series(joined, dtype=object)
         elif pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_time(kind):
             series = pd.Series([None if v is None else str(v) for v in column.to_pylist()], dtype=object)
         else:
