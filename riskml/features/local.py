@@ -131,7 +131,7 @@ class _Engine:
             layout = self.layout(members[0], source, right, queries, empty=rated)
             found: Iterator[tuple[Node, Floats]]
             if rated:
-                found = ((node, self.rate(node, layout, left)) for node in members)
+                found = ((node, self.rate(node, layout, right)) for node in members)
             else:
                 found = self.of_layout(members, source, layout)
             for node, values in found:
