@@ -122,7 +122,8 @@ class Backtest:
         """JSON-ready facts; the judgement's parts stand at the top level."""
         facts = plain(self)
         assert isinstance(facts, dict)
-        return {"schema": facts.pop("schema"), **facts, **facts.pop("judgement")}
+        judged = facts.pop("judgement")
+        return {"schema": facts.pop("schema"), **facts, **judged}
 
 
 def backtest(
