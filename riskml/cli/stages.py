@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from riskml.cli.console import Progress
 from riskml.cli.runs import Draft
@@ -129,11 +129,12 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     from riskml.release.build import build_release
 
     recipe, events = journey.recipe, journey.recipe.events
+    facts: dict[str, Any] = dict(journey.facts("backtest"))
     page = journey.folder.stage("backtest") / "verdict.html"
     info = build_release(
         draft.folder,
         model=journey.model,
-        verdict={key: value for key, value in journey.facts("backtest").items()},
+        verdict={**facts, "model_digest": facts.get("hashes", {}).get("model")},
         threat=recipe.threat.name,
         name=recipe.package.name,
         version=recipe.package.version,

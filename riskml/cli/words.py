@@ -75,8 +75,9 @@ def _check(facts: Facts) -> str:
     events = _mapping(held.get("events"))
     rows = held.get("rows", events.get("rows"))
     start = f"{_number(rows)} events, " if isinstance(rows, int | float) else ""
-    breaches = f"{counts['breach']} breach{'' if counts['breach'] == 1 else 'es'}"
-    return f"{start}{breaches}, {counts['warning']} warnings, {counts['note']} notes"
+    plural = {"breach": "breaches", "warning": "warnings", "note": "notes"}
+    found = [f"{count} {level if count == 1 else plural[level]}" for level, count in counts.items()]
+    return start + ", ".join(found)
 
 
 def _features(facts: Facts) -> str:
