@@ -24,8 +24,8 @@ from riskml.learning.journal import Journal, Trial
 from riskml.learning.objective import Objective
 from riskml.learning.space import Space, Value
 
-MOST_ROUNDS = 600
-PATIENCE = 60
+MOST_ROUNDS = 500
+PATIENCE = 50
 Told = Callable[[int, Trial], None]
 
 

@@ -1,0 +1,231 @@
+"""Small pictures as inline SVG, drawn from facts.
+
+In go names and numbers; out comes markup whose every text is escaped and whose every mark has a ``<title>``.
+Colours are written into the marks, so a picture survives without the page's style, and classes let the page restyle
+it for the dark. Numbers that are not finite are refused by drawing nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+INK, SOFT, LINE = "#2b3440", "#6b7683", "#d5dae0"
+BLUE, WARM, PALE = "#33658a", "#c8693c", "#a9bccb"
+
+
+def bars(
+    rows: Sequence[tuple[str, float, float | None]], caption: str, first: str = "", second: str = "", width: int = 720
+) -> Markup:
+    """Horizontal bars of (label, value, second value or None); both share one scale.
+
+    Args:
+        rows: from the top down.
+        caption: what the picture shows, for readers who cannot see it.
+        first, second: names of the two values, shown in the titles.
+        width: in pixels.
+    """
+    left, step = 290, 26
+    top = max([value for _, a, b in rows for value in (a, b or 0.0)], default=0.0) or 1.0
+    scale = (width - left - 60) / top
+    parts = []
+    for at, (label, value, other) in enumerate(rows):
+        y = at * step + 4
+        parts.append(_text(left - 10, y + 13, _cut(label, 42), "end"))
+        parts.append(_rect(left, y + 1, value * scale, 10, BLUE, f"{label}: {first} {value:.3g}", "one"))
+        if other is not None:
+            parts.append(_rect(left, y + 12, other * scale, 5, WARM, f"{label}: {second} {other:.3g}", "two"))
+        end = left + max(value, other or 0.0) * scale
+        parts.append(_text(end + 8, y + 13, f"{value:.2g}", soft=True))
+    return _svg(width, len(rows) * step + 8, caption, parts)
+
+
+def strips(spreads: Sequence[Mapping[str, Any]], caption: str, width: int = 720) -> Markup:
+    """One row per feature: where its contributions lie; height is the number of events, colour the value's rank."""
+    left, step, foot = 290, 30, 34
+    edges: list[float] = [edge for item in spreads for edge in item["edges"]]
+    if not edges:
+        return Markup("")
+    low, high = min([*edges, 0.0]), max([*edges, 0.0])
+    scale = (width - left - 20) / ((high - low) or 1.0)
+    bottom = len(spreads) * step
+
+    def x(value: float) -> float:
+        return left + (value - low) * scale
+
+    parts = [_line(x(tick), 0, x(tick), bottom) for tick in ticks(low, high)]
+    parts += [_text(x(tick), bottom + 14, _signed(tick), "middle", soft=True) for tick in ticks(low, high)]
+    for at, item in enumerate(spreads):
+        middle = at * step + step / 2
+        parts.append(_text(left - 10, middle + 4, _cut(item["feature"], 42), "end"))
+        most = math.log1p(max(item["events"], default=1))
+        for low_edge, high_edge, events, rank in zip(
+            item["edges"], item["edges"][1:], item["events"], item["rank"], strict=False
+        ):
+            if events:
+                half = max(1.0, 12 * math.log1p(events) / most)
+                title = f"{events:,} events near {_signed((low_edge + high_edge) / 2)}"
+                wide = max(1.4, (high_edge - low_edge) * scale)
+                parts.append(_rect(x(low_edge), middle - half, wide, 2 * half, blend(rank), title))
+    parts.append(
+        _text((left + width) / 2, bottom + 30, "contribution, log-odds (right: towards fraud)", "middle", soft=True)
+    )
+    return _svg(width, bottom + foot, caption, parts)
+
+
+def dependence(item: Mapping[str, Any], width: int = 350, height: int = 190) -> Markup:
+    """Mean contribution by value with its 10th to 90th percentile; missing values stand apart on the right."""
+    bins: list[Mapping[str, Any]] = list(item["bins"])
+    missing = item["missing"]
+    shown = [*bins, *([missing] if missing else [])]
+    if not shown:
+        return Markup("")
+    low: float = min(0.0, *(b["p10"] for b in shown), *(b["mean"] for b in shown))
+    high: float = max(0.0, *(b["p90"] for b in shown), *(b["mean"] for b in shown))
+    left, right, top, foot = 46, 12, 8, 40
+    scale = (height - top - foot) / ((high - low) or 1.0)
+    slot = (width - left - right) / len(shown)
+
+    def y(value: float) -> float:
+        return height - foot - (value - low) * scale
+
+    parts = [_line(left, y(tick), width - right, y(tick)) for tick in ticks(low, high, 4)]
+    parts += [_text(left - 6, y(tick) + 4, _signed(tick), "end", soft=True) for tick in ticks(low, high, 4)]
+    middles = [left + slot * (at + 0.5) for at in range(len(shown))]
+    if item["kind"] == "number" and len(bins) > 1:
+        xs = middles[: len(bins)]
+        upper = [f"{a:.1f},{y(b['p90']):.1f}" for a, b in zip(xs, bins, strict=True)]
+        lower = [f"{a:.1f},{y(b['p10']):.1f}" for a, b in zip(xs, bins, strict=True)]
+        parts.append(f'<polygon class="band" points="{" ".join(upper + lower[::-1])}" fill="{PALE}" opacity=".45"/>')
+        line = " ".join(f"{a:.1f},{y(b['mean']):.1f}" for a, b in zip(xs, bins, strict=True))
+        parts.append(f'<polyline class="path" points="{line}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
+    for at, (b, x) in enumerate(zip(shown, middles, strict=True)):
+        is_missing = missing is not None and at == len(bins)
+        name = b["label"] if b["label"] is not None else _span(b)
+        title = f"{name}: {_signed(b['mean'])} over {b['events']:,} events"
+        if is_missing or item["kind"] != "number":
+            parts.append(_line(x, y(b["p10"]), x, y(b["p90"]), PALE, 4))
+        parts.append(_dot(x, y(b["mean"]), 3.4, WARM if is_missing else BLUE, title))
+    parts += _below(bins, missing, middles, height - foot + 16)
+    return _svg(width, height, f"How {item['feature']} moves the score", parts)
+
+
+def trials(values: Sequence[float], best: int, caption: str, width: int = 720, height: int = 150) -> Markup:
+    """Value of every trial in order, the best so far as a line."""
+    if not values:
+        return Markup("")
+    low, high = min(values), max(values)
+    pad = (high - low) * 0.08 or abs(high) * 0.05 or 1e-6
+    low, high, left, foot = low - pad, high + pad, 56, 24
+    slot = (width - left - 12) / max(1, len(values) - 1)
+
+    def y(value: float) -> float:
+        return 6 + (high - value) / (high - low) * (height - foot - 6)
+
+    parts = [_line(left, y(tick), width - 12, y(tick)) for tick in ticks(low, high, 4)]
+    parts += [_text(left - 6, y(tick) + 4, f"{tick:.3g}", "end", soft=True) for tick in ticks(low, high, 4)]
+    points, so_far = [], -math.inf
+    for at, value in enumerate(values):
+        so_far = max(so_far, value)
+        points.append(f"{left + at * slot:.1f},{y(so_far):.1f}")
+    parts.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{PALE}" stroke-width="2"/>')
+    for at, value in enumerate(values):
+        colour, radius = (WARM, 5.0) if at == best else (BLUE, 3.4)
+        parts.append(_dot(left + at * slot, y(value), radius, colour, f"trial {at}: {value:.4f}"))
+    last = len(values) - 1
+    for at in sorted({0, last // 2, last}):
+        anchor = "middle" if 0 < at < last else "start" if at == 0 else "end"
+        parts.append(_text(left + at * slot, height - 6, f"trial {at}", anchor, soft=True))
+    return _svg(width, height, caption, parts)
+
+
+def ticks(low: float, high: float, about: int = 6) -> list[float]:
+    """Round numbers inside [low, high], about ``about`` of them.
+
+    >>> ticks(-0.2, 1.1, 4)
+    [0.0, 0.5, 1.0]
+    """
+    span = high - low
+    if not math.isfinite(span) or span <= 0:
+        return [low] if math.isfinite(low) else []
+    rough = span / about
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * size for m in (1, 2, 5, 10) if m * size >= rough)
+    first = math.ceil(low / step - 1e-9)
+    return [round(at * step, 12) + 0.0 for at in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def blend(rank: float | None) -> str:
+    """From pale blue (low values) over grey to warm (high values); a neutral tone where all are missing."""
+    if rank is None:
+        return "#b9bfc6"
+    cold, mid, warm = (78, 132, 171), (176, 170, 178), (205, 98, 52)
+    start, end, part = (cold, mid, rank * 2) if rank < 0.5 else (mid, warm, rank * 2 - 1)
+    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in zip(start, end, strict=True))
+
+
+def _below(
+    bins: Sequence[Mapping[str, Any]], missing: Mapping[str, Any] | None, middles: Sequence[float], y: float
+) -> list[str]:
+    """Words under the axis: a few values of a number, every category (slanted), and "missing"."""
+    parts = []
+    if bins and bins[0]["label"] is None:
+        for at in sorted({0, (len(bins) - 1) // 2, len(bins) - 1}):
+            parts.append(_text(middles[at], y, _value(bins[at]["middle"]), "middle", soft=True))
+    else:
+        for b, x in zip(bins, middles, strict=False):
+            turned = f'transform="rotate(30 {x:.1f} {y - 4:.1f})"'
+            parts.append(_text(x, y - 4, _cut(b["label"], 9), "start", soft=True, more=turned))
+    if missing is not None:
+        parts.append(_text(middles[-1], y + (14 if len(bins) else 0), "missing", "end", soft=True))
+    return parts
+
+
+def _svg(width: float, height: float, caption: str, parts: Iterable[str]) -> Markup:
+    head = (
+        f'<svg role="img" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
+        f'aria-label="{escape(caption)}" font-family="system-ui, sans-serif" font-size="12">'
+    )
+    return Markup(f"{head}{''.join(parts)}</svg>")  # every text inside went through escape
+
+
+def _text(x: float, y: float, words: str, anchor: str = "start", soft: bool = False, more: str = "") -> str:
+    look = f'class="{"soft" if soft else "ink"}" fill="{SOFT if soft else INK}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {look} {more}>{escape(words)}</text>'
+
+
+def _rect(x: float, y: float, width: float, height: float, fill: str, title: str, name: str = "mark") -> str:
+    size = f'x="{x:.1f}" y="{y:.1f}" width="{max(0.0, width):.1f}" height="{height:.1f}"'
+    return f'<rect class="{name}" {size} rx="1" fill="{fill}"><title>{escape(title)}</title></rect>'
+
+
+def _dot(x: float, y: float, radius: float, fill: str, title: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}"><title>{escape(title)}</title></circle>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str = LINE, width: float = 1) -> str:
+    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line class="grid" {ends} stroke="{colour}" stroke-width="{width}"/>'
+
+
+def _cut(words: str, most: int) -> str:
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2g}".replace("-", "−") if value else "0"
+
+
+def _value(value: float) -> str:
+    """A feature's value on an axis: 1,234 or 0.12 or 3.4M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
+    return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _span(b: Mapping[str, Any]) -> str:
+    return _value(b["middle"]) if b["low"] == b["high"] else f"{_value(b['low'])} to {_value(b['high'])}"

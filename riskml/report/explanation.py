@@ -1,0 +1,85 @@
+"""The page on what the model looks at.
+
+In go the facts of ``explain`` and, where there are any, of ``train`` and its trials; out comes one HTML file. It
+computes nothing of its own: it chooses, orders and words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from riskml.report.page import number, percent, render
+
+LEAST = 10  # events behind every point, as in riskml.evidence.dependence
+
+
+def render_explanation(
+    threat: str,
+    explanation: Mapping[str, Any],
+    training: Mapping[str, Any] | None = None,
+    trials: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The explanation as HTML.
+
+    Args:
+        threat: name of the threat.
+        explanation: ``Explanation.to_dict()``.
+        training: ``Facts.to_dict()`` of the training.
+        trials: the finished trials as dicts, in any order.
+    """
+    ordered = sorted(trials, key=lambda trial: int(trial["number"]))
+    facts: dict[str, object] = {
+        "threat": threat,
+        "explanation": dict(explanation),
+        "training": training and dict(training),
+    }
+    facts["trials"] = [{"number": trial["number"], "value": trial["value"]} for trial in ordered]
+    return render(
+        "explanation.html",
+        facts,
+        sentence=_sentence(explanation["families"]),
+        figures=_figures(explanation, training),
+        notes=list(training["notes"]) if training else [],
+        family_bars=[(f["family"], f["mean"], f["alerted"]) for f in explanation["families"]],
+        feature_bars=[(f["feature"], f["mean"], f["alerted"]) for f in explanation["importance"][:20]],
+        trial_values=[float(trial["value"]) for trial in ordered],
+        windows=_windows(training),
+        least=LEAST,
+    )
+
+
+def _sentence(families: Sequence[Mapping[str, Any]]) -> str:
+    """The families that carry most of the score, in one sentence."""
+    if not families:
+        return "The model uses none of its features: every event gets the same score."
+    top = families[:3]
+    share = sum(float(item["share"]) for item in top)
+    names = [str(item["family"]) for item in top]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{share:.0%} of the score comes from {listed}."
+
+
+def _figures(explanation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+    """Name, value and small print of the figures at the top."""
+    used, total = len(explanation["importance"]), len(explanation["importance"]) + len(explanation["unused"])
+    out = [("features in use", number(used), f"of {number(total)}")]
+    if training is None:
+        return out
+    words = {"rule": "as many as the rule", "recipe": "set by the recipe", "frauds": "as many as frauds"}
+    out.append(("alerts a day", number(training["alerts_per_day"]), words[training["alerts_from"]]))
+    measured = training["calibrate"]
+    out.append(("frauds above the threshold", percent(measured["recall_at_threshold"], 0), "calibrate window"))
+    out.append(("average precision", number(measured["average_precision"]), "calibrate window"))
+    out.append(
+        ("trained on", number(training["frauds"]["train"]), f"frauds in {number(training['rows']['train'])} events")
+    )
+    return out
+
+
+def _windows(training: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+    """Name, start and end of each window."""
+    if training is None:
+        return []
+    bounds = training["windows"]
+    return [(name, bounds[f"{name}_start"], bounds[f"{name}_end"]) for name in ("train", "calibrate", "test")]
