@@ -199,7 +199,7 @@ def _read_database(url: str, query: str | None) -> pd.DataFrame:
 
     if not query:
         raise UsageError(f"`{name_of(url)}` needs a query", 'add query = "SELECT …" or the name of a table')
-    full = _expand(url)
+    full, secrets = _expand(url)
     try:
         parsed = sqlalchemy.make_url(full)
         engine = sqlalchemy.create_engine(parsed)
@@ -211,8 +211,8 @@ def _read_database(url: str, query: str | None) -> pd.DataFrame:
             return pd.read_sql_query(_select(query), connection)
     except (SQLAlchemyError, pd.errors.DatabaseError) as error:
         reason = _first_line(getattr(error, "orig", None) or error)
-        if parsed.password:
-            reason = reason.replace(str(parsed.password), "***")
+        for secret in (*secrets, *([str(parsed.password)] if parsed.password else [])):
+            reason = reason.replace(secret, "***")
         raise DataError(f"`{name_of(url)}` refused the query: {reason}", "check the query and the URL") from None
     finally:
         engine.dispose()
@@ -224,17 +224,19 @@ def _select(query: str) -> str:
     return "SELECT * FROM " + ".".join(f'"{part}"' for part in query.strip().split("."))
 
 
-def _expand(url: str) -> str:
-    """``${NAME}`` from the environment."""
+def _expand(url: str) -> tuple[str, list[str]]:
+    """The URL with each ``${NAME}`` taken from the environment, and what was put in."""
+    secrets: list[str] = []
 
     def value(found: re.Match[str]) -> str:
         name = found.group(1)
         if name not in os.environ:
             hint = near_matches(name, os.environ) or f"set {name} before running riskml"
             raise UsageError(f"the environment has no variable `{name}`, which a database URL needs", hint)
+        secrets.append(os.environ[name])
         return os.environ[name]
 
-    return re.sub(r"\$\{(\w+)\}", value, url)
+    return re.sub(r"\$\{(\w+)\}", value, url), [secret for secret in secrets if secret]
 
 
 def plain(series: pd.Series[Any], exact: bool = False) -> pd.Series[Any]:

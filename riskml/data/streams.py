@@ -36,7 +36,8 @@ def check_stream(table: Table, as_of: int) -> Part:
     _identifiers(table, found)
     facts["after_as_of"] = _future(table, as_of, found)
     facts["gaps"] = _gaps(table, found)
-    facts["entities"] = {name: _entity(table, name, found) for name in table.stream.entities}
+    instants = np.asarray(pd.factorize(table.time)[0], dtype=np.int64)
+    facts["entities"] = {name: _entity(table, name, instants, found) for name in table.stream.entities}
     if isinstance(table.stream, Events):
         facts["amount"] = _amount(table, table.stream, found)
         facts["not_finite"] = _not_finite(table, table.stream, found)
@@ -89,7 +90,7 @@ def _gaps(table: Table, found: list[Finding]) -> Facts:
     return {"days_without": len(empty), "thin_days": len(thin), "median_per_day": float(daily.median())}
 
 
-def _entity(table: Table, name: str, found: list[Finding]) -> Facts:
+def _entity(table: Table, name: str, instants: Array, found: list[Finding]) -> Facts:
     """Nulls, ties in time and the largest key of one entity."""
     codes, keys = pd.factorize(table.frame[table.stream.entities[name]], use_na_sentinel=True)
     rows, known = len(codes), codes >= 0
@@ -102,8 +103,7 @@ def _entity(table: Table, name: str, found: list[Finding]) -> Facts:
     if nulls > 0.01:
         message = f"{where} is null in {percent(nulls)} of rows; its features are null there"
         found.append(Finding("warning" if nulls > 0.5 else "note", "null keys", message))
-    pairs = pd.DataFrame({"key": codes[known], "time": table.time[known]})
-    ties = float(pairs.duplicated(keep=False).mean())
+    ties = _tied_share(codes[known].astype(np.int64), instants[known])
     if ties > 0.01:
         message = f"{where}: {percent(ties)} of rows share their time with another row of the same key"
         hint = "rows of one instant do not see each other; give times in microseconds"
@@ -115,6 +115,13 @@ def _entity(table: Table, name: str, found: list[Finding]) -> Facts:
         hint = "if it stands for no single thing, such as a shared address or a blank, add it to `missing`"
         found.append(Finding("warning" if share > 0.1 else "note", "hubs", message, hint))
     return {"keys": len(keys), "null_share": nulls, "tied_share": ties, "largest_rows": largest, "largest_share": share}
+
+
+def _tied_share(codes: Array, instants: Array) -> float:
+    """Share of rows whose key has another row at the same instant."""
+    pairs = np.sort(codes * (int(instants.max()) + 1) + instants)
+    same = pairs[1:] == pairs[:-1]
+    return float((np.r_[same, False] | np.r_[False, same]).mean())
 
 
 def _lateness(table: Table, found: list[Finding]) -> Facts:

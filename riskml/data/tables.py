@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from riskml.data.clock import NEVER, Micros, to_micros
-from riskml.data.storage import name_of, read_frame
+from riskml.data.storage import name_of, plain, read_frame
 from riskml.errors import DataError, near_matches
 from riskml.recipe.spec import Events, Labels, Recipe, Rule, Stream
 
@@ -243,6 +243,7 @@ def fingerprint(frame: pd.DataFrame) -> str:
 
 
 def _hashable(series: pd.Series[Any]) -> tuple[Any, str]:
+    series = plain(series, exact=True)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     if pd.api.types.is_datetime64_dtype(series.dtype):
