@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -22,7 +21,7 @@ from riskml.release import archive
 from riskml.release.card import model_card
 from riskml.release.golden import golden_vectors
 from riskml.release.inputs import declare_inputs
-from riskml.release.load import MODEL
+from riskml.release.load import MODEL, temporary_folder
 from riskml.release.manifest import FileEntry, Manifest, Stage, canonical_json, sha256
 from riskml.release.scorer import Scorer
 from riskml.release.verdict import check_model, choose_stage
@@ -131,9 +130,9 @@ def _check_names(name: str, version: str) -> None:
 
 def _model_files(model: Model) -> dict[str, bytes]:
     """The files of the model, under their folder in the archive."""
-    with tempfile.TemporaryDirectory(prefix="riskml-") as folder:
-        model.write(Path(folder))
-        return {MODEL + path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+    with temporary_folder() as folder:
+        model.write(folder)
+        return {MODEL + path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def _versions() -> dict[str, str]:

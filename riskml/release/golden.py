@@ -1,8 +1,8 @@
 """Synthesised events with the decisions the model gave when the release was built.
 
-In goes a scorer; out come vectors whose numbers are fixed constants or roundings of the trees' own split points, never
-a customer's row: everything missing, typical, unseen categories, permuted fields, extremes, and the nearest found on both
-sides of the threshold. ``check_golden`` scores them again and names every vector that differs.
+In goes a scorer; out come vectors whose numbers are fixed constants or roundings of the trees' own split points,
+never a customer's row: everything missing, typical, unseen categories, permuted fields, extremes, and the nearest
+found on both sides of the threshold. ``check_golden`` scores them again and names every vector that differs.
 """
 
 from __future__ import annotations

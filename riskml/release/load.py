@@ -7,13 +7,14 @@ mapping) or a table. It imports no pandas and nothing of training: LightGBM and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riskml.errors import DataError, ReleaseError
+from riskml.errors import DataError, ReleaseError, UsageError
 from riskml.release import archive
 from riskml.release.inputs import Field, Inputs, is_null
 from riskml.release.manifest import Manifest, Stage, parse_json, sha256
@@ -198,6 +199,8 @@ def assemble(contents: Contents) -> Release:
     declared = manifest.lineage
     if model.digest != declared.get("model") or model.plan.digest != declared.get("plan"):
         raise ReleaseError("the model in the release is not the one its manifest names")
+    if files["plan.json"] != model.plan.to_json().encode():
+        raise ReleaseError("`plan.json` of the release is not the plan of its model")
     return Release(manifest, Scorer(model, Inputs.from_dict(schema)), files)
 
 
@@ -209,14 +212,29 @@ def _read_model(files: Mapping[str, bytes]) -> Model:
     """The model from its files; they pass through a private folder because that is how models are stored."""
     from riskml.learning.model import Model
 
-    with tempfile.TemporaryDirectory(prefix="riskml-") as folder:
+    with temporary_folder() as folder:
         for name, data in files.items():
             if name.startswith(MODEL) and "/" not in name[len(MODEL) :]:
-                (Path(folder) / name[len(MODEL) :]).write_bytes(data)
+                (folder / name[len(MODEL) :]).write_bytes(data)
         try:
-            return Model.read(Path(folder))
-        except DataError as error:
+            return Model.read(folder)
+        except (DataError, ReleaseError) as error:
             raise ReleaseError(f"the model in the release cannot be read: {error.__cause__ or error.message}") from None
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A private folder, gone afterwards.
+
+    Raises:
+        UsageError: there is no room for one.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="riskml-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        message = f"cannot write temporary files: {error.strerror or error}"
+        raise UsageError(message, "free space, or point TMPDIR to a folder with some") from None
 
 
 def _event_id(row: Mapping[str, object], name: str | None) -> str | int | None:

@@ -138,13 +138,18 @@ class Scorer:
 
     def margins(self, matrix: NDArray[Any]) -> Floats:
         """Raw margins [n] of encoded rows."""
-        return self.model.margins_of(matrix)
+        return np.array([self.margin(matrix[0])]) if len(matrix) == 1 else self.model.margins_of(matrix)
 
     def margin(self, encoded: Floats) -> float:
-        """Raw margin of one encoded row [p]; on one thread, because starting others costs more than the trees."""
-        matrix = encoded[None, :]
-        scores = [np.asarray(tree.predict(matrix, raw_score=True, num_threads=1)) for tree in self.model.trees]
-        return float(np.mean(scores, axis=0)[0])
+        """Raw margin of one encoded row [p].
+
+        On one thread, because starting others costs more than the trees; added in order, because that is how NumPy adds
+        the boosters of many rows, while it would pair those of one.
+        """
+        total = 0.0
+        for tree in self.model.trees:
+            total += float(tree.predict(encoded[None, :], raw_score=True, num_threads=1)[0])
+        return total / len(self.model.trees)
 
     def probability(self, margin: float) -> float:
         """Calibrated probability of one raw margin."""

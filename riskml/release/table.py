@@ -40,6 +40,7 @@ def score_table(release: Release, table: Any, reasons: int) -> Any:
         return _score(release, pa.table(table), reasons)
     if not hasattr(table, "columns") or not hasattr(table, "iloc"):
         raise DataError(f"a {type(table).__name__} is no table", "give a DataFrame or an Arrow table")
+    release.scorer.check_columns([str(name) for name in table.columns])
     names = [name for name in table.columns if name in release.scorer.names]
     parts = [_score(release, _from_frame(table.iloc[:0], names), reasons)]
     for start in range(0, len(table), BATCH):
@@ -195,6 +196,7 @@ def _batches(release: Release, source: Path) -> Iterator[pa.Table]:
                     yield pa.table(batch)
             return
         with parquet.ParquetFile(source) as file:
+            release.scorer.check_columns(file.schema_arrow.names)
             wanted = [name for name in file.schema_arrow.names if name in names]
             for batch in file.iter_batches(BATCH, columns=wanted):
                 yield pa.table(batch)

@@ -76,12 +76,13 @@ def make_rows(n: int = 3000, seed: int = 5) -> pd.DataFrame:
 
 
 def make_frame(plan: FeaturePlan, rows: pd.DataFrame) -> pd.DataFrame:
-    """The feature table of the rows, written out step by step."""
+    """The feature table of the rows, written out step by step: derived features read raw columns unrounded."""
     out = pd.DataFrame({"asset": rows["asset"]})
     for name in ("amount_usd", "is_new_device", *(node.name for node in plan.nodes)):
         values = rows[name].to_numpy(np.float64).astype(np.float32)
         out[name] = np.where(np.isfinite(values), values, np.float32("nan"))
     columns: dict[str, Any] = {name: out[name].to_numpy(np.float64) for name in out.columns if name != "asset"}
+    columns |= {"amount_usd": rows["amount_usd"].to_numpy(), "is_new_device": rows["is_new_device"].to_numpy()}
     columns["event.time"] = rows["event_time"].dt.tz_localize(None).to_numpy("datetime64[us]")
     columns["to_address"] = np.where(rows["to_address"] == "unknown", None, rows["to_address"])
     for derived in plan.derived:

@@ -1,0 +1,178 @@
+"""Building a release: the same bytes anywhere, at the stage the verdicts allow, whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from release.conftest import BUILD, World, make_verdict
+from riskml.errors import StaleError, UsageError
+from riskml.release import archive
+from riskml.release.build import build_release
+from riskml.release.load import load
+from riskml.release.verify import verify
+
+AGAIN = """
+import json, pathlib, sys
+from riskml.learning.model import Model
+from riskml.release.build import build_release
+folder, out = map(pathlib.Path, sys.argv[1:])
+build = json.loads((folder / "build.json").read_text())
+build_release(out, model=Model.read(folder), **build)
+"""
+
+
+def test_two_builds_have_the_same_bytes(world: World, path: Path, tmp_path: Path) -> None:
+    """Working folder, clock, locale, time zone and hash seed leave no trace in a release."""
+    world.model.write(tmp_path)
+    (tmp_path / "build.json").write_text(json.dumps(BUILD | {"verdict": world.verdict}))
+    out = tmp_path / "out"
+    out.mkdir()
+    root = Path(__file__).parents[2]
+    env = os.environ | {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONPATH": str(root)}
+    subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path), str(out)], check=True, cwd=out, env=env, timeout=120)
+    assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+def test_what_is_reported_is_what_was_written(world: World, tmp_path: Path) -> None:
+    """The facts of the build name the file, its hash, its size and its stage, and no path of this machine."""
+    info = build_release(tmp_path, model=world.model, verdict=world.verdict, version="1.2.0", **BUILD)
+    facts = info.to_dict()
+    assert facts["file"] == "account-takeover-1.2.0.riskml"
+    assert facts["size"] == info.path.stat().st_size
+    assert facts["stage"] == "add"
+    assert str(tmp_path) not in repr(facts)
+    assert load(info.path).id == info.id
+    assert info.id.startswith("account-takeover-1.2.0+")
+    assert list(tmp_path.iterdir()) == [info.path]
+
+
+@pytest.mark.parametrize(
+    ("add", "replace", "stage"),
+    [
+        ("PASS", "PASS", "replace"),
+        ("FAIL", "PASS", "replace"),
+        ("PASS", "INCONCLUSIVE", "add"),
+        ("PASS", "FAIL", "add"),
+        ("INCONCLUSIVE", "FAIL", "shadow"),
+        ("FAIL", "INCONCLUSIVE", "shadow"),
+    ],
+)
+def test_the_verdicts_set_the_stage(world: World, tmp_path: Path, add: str, replace: str, stage: str) -> None:
+    """REPLACE passed: replace; else ADD passed: add; else shadow. A release is built in any case."""
+    verdict = make_verdict(world.model, add, replace)
+    info = build_release(tmp_path, model=world.model, verdict=verdict, **BUILD)
+    assert info.stage == load(info.path).stage == stage
+
+
+def test_no_stage_above_the_verdict(world: World, tmp_path: Path) -> None:
+    """A lower stage may be asked for, a higher one is refused and nothing is written."""
+    with pytest.raises(UsageError, match="above what the verdicts allow"):
+        build_release(tmp_path, model=world.model, verdict=world.verdict, stage="replace", **BUILD)
+    assert not list(tmp_path.iterdir())
+    assert build_release(tmp_path, model=world.model, verdict=world.verdict, stage="shadow", **BUILD).stage == "shadow"
+
+
+def test_a_verdict_on_another_model_is_refused(world: World, tmp_path: Path) -> None:
+    """A model retrained after its backtest, or never judged, is not released."""
+    refit = dataclasses.replace(world.model, seed=world.model.seed + 1)
+    with pytest.raises(StaleError, match="the verdict is on model"):
+        build_release(tmp_path, model=refit, verdict=world.verdict, **BUILD)
+    with pytest.raises(StaleError, match="no model"):
+        build_release(tmp_path, model=world.model, verdict={}, **BUILD)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "build", [{"name": "../up"}, {"name": ""}, {"name": "a/b"}, {"version": "1 0"}, {"version": "/"}]
+)
+def test_names_that_are_no_file_names_are_refused(world: World, tmp_path: Path, build: dict[str, Any]) -> None:
+    """A release cannot be written outside its folder."""
+    if build == {"name": ""}:
+        build = {"threat": ""}
+    with pytest.raises(UsageError, match="cannot"):
+        build_release(tmp_path, model=world.model, verdict=world.verdict, **(BUILD | build))
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_of_the_customers_is_in_a_release(world: World, path: Path) -> None:
+    """No id, address or rare category of the training rows occurs in any file, and no golden number is a row's own."""
+    text = path.read_bytes().decode("latin-1")
+    for column in ("event_id", "to_address"):
+        assert not [value for value in world.rows[column].unique() if value != "unknown" and value in text]
+    assert "RARE" not in text
+    golden = archive.decode(path.read_bytes()).files["golden.json"].decode()
+    numbers = {float(word) for word in re.findall(r"-?\d+\.\d+(?:e[+-]?\d+)?", golden)}
+    amounts = {value for value in world.rows["amount_usd"] if f"{value:.2g}" != f"{value:g}"}
+    assert not numbers & amounts
+
+
+def test_no_pickle_is_in_a_release(path: Path) -> None:
+    """Every file is text that `less` can show; none can be unpickled."""
+    for name, data in archive.decode(path.read_bytes()).files.items():
+        assert data.decode("utf-8").isprintable() or "\n" in data.decode("utf-8"), name
+        with pytest.raises((pickle.UnpicklingError, ValueError, EOFError, KeyError, IndexError, AttributeError)):
+            pickle.loads(data)  # noqa: S301
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_leaves_the_old_release(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk fills up half-way the old file stays whole and no temporary one is left."""
+    old = build_release(tmp_path, model=world.model, verdict=world.verdict, **BUILD).path
+    before = old.read_bytes()
+    real = Path.open
+
+    def full(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if self.parent != tmp_path:
+            return real(self, *args, **kwargs)
+        real(self, *args, **kwargs).close()
+        return real(Path("/dev/full"), *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(UsageError, match=os.strerror(errno.ENOSPC)) as caught:
+        build_release(tmp_path, model=world.model, verdict=world.verdict, stage="shadow", **BUILD)
+    monkeypatch.undo()
+    assert "free space" in caught.value.hint
+    assert list(tmp_path.iterdir()) == [old]
+    assert old.read_bytes() == before
+
+
+def test_no_room_for_temporary_files_is_a_usage_error(
+    world: World, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a usable temporary folder, building and loading say so."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="temporary"):
+        build_release(tmp_path, model=world.model, verdict=world.verdict, **BUILD)
+    with pytest.raises(UsageError, match="temporary"):
+        load(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_a_usage_error(world: World, tmp_path: Path) -> None:
+    """The folder must exist."""
+    with pytest.raises(UsageError, match="cannot write"):
+        build_release(tmp_path / "none", model=world.model, verdict=world.verdict, **BUILD)
+
+
+def test_a_report_travels_along(world: World, tmp_path: Path) -> None:
+    """The page given is in the release, and the model card says stage and verdict."""
+    info = build_release(tmp_path, model=world.model, verdict=world.verdict, report="<p>é</p>", **BUILD)
+    release = load(info.path)
+    assert release.files["report.html"].decode() == "<p>é</p>"
+    card = release.files["model_card.md"].decode()
+    assert "Stage: **add**" in card
+    assert "REPLACE: INCONCLUSIVE" in card
+    assert release.verdict["headline"] == world.verdict["headline"]
+    assert verify(info.path).ok

@@ -1,0 +1,160 @@
+"""Scoring tables: equal to single events, in bounded memory, written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from release.conftest import World
+from riskml.errors import DataError, UsageError
+from riskml.features.table import FeatureTable
+from riskml.release import table as module
+from riskml.release.load import Release
+from riskml.release.table import score_file
+
+
+def test_a_table_scores_as_its_rows(world: World, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell of a scored table equals the decision on that row alone, across batches."""
+    monkeypatch.setattr(module, "BATCH", 70)
+    rows = world.rows.iloc[100:300]
+    scored = release.score_table(rows)
+    assert scored.index.equals(rows.index)
+    assert list(scored) == ["event_id", "probability", "margin", "action", "reason_1", "reason_2", "reason_3"]
+    for (_, row), (_, got) in zip(rows.iterrows(), scored.iterrows(), strict=True):
+        decision = release.score({str(name): value for name, value in row.items()})
+        names = [reason.feature for reason in decision.reasons] + [None] * (3 - len(decision.reasons))
+        assert (got["probability"], got["margin"]) == (decision.probability, decision.margin)
+        assert [got["event_id"], got["action"]] == [decision.event, decision.action]
+        assert [None if pd.isna(got[f"reason_{at}"]) else got[f"reason_{at}"] for at in (1, 2, 3)] == names
+
+
+def test_a_table_scores_as_training_did(world: World, release: Release) -> None:
+    """Raw columns with node values, and the finished feature table, both give the model's own margins."""
+    wanted = world.model.margins(world.frame)
+    assert np.array_equal(release.score_table(world.rows, reasons=0)["margin"], wanted)
+    assert np.array_equal(release.score_table(world.frame, reasons=0)["margin"], wanted)
+    arrow = release.score_table(pa.Table.from_pandas(world.rows), reasons=0)
+    assert isinstance(arrow, pa.Table)
+    assert np.array_equal(arrow["margin"].to_numpy(), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["category", "string", "object"])
+def test_texts_may_come_in_any_column_type(world: World, release: Release, dtype: str) -> None:
+    """The storage of a text column does not matter."""
+    wanted = release.score_table(world.rows.head(50), reasons=0)
+    rows = world.rows.head(50).assign(asset=lambda r: r["asset"].astype(dtype))
+    assert release.score_table(rows, reasons=0).equals(wanted)
+
+
+def test_an_empty_table_gives_an_empty_table(world: World, release: Release) -> None:
+    """No rows in, no rows out, same columns."""
+    assert list(release.score_table(world.rows.head(0))) == list(release.score_table(world.rows.head(1)))
+    assert len(release.score_table(world.rows.head(0))) == 0
+
+
+def test_a_missing_column_is_refused_with_near_matches(world: World, release: Release) -> None:
+    """A misspelt or absent column of a table is an error that names it."""
+    with pytest.raises(DataError, match="column `amount_usd`") as caught:
+        release.score_table(world.rows.rename(columns={"amount_usd": "amount_uds"}))
+    assert "amount_uds" in caught.value.hint
+    with pytest.raises(DataError, match="to_address"):
+        release.score_table(world.rows.drop(columns="to_address"))
+    with pytest.raises(DataError, match="columns, such as"):
+        release.score_table(world.rows[["event_id"]])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("amount_usd", "12", "`amount_usd` should be a number"),
+        ("asset", 7, "`asset` should hold texts"),
+        ("event_time", pd.Timestamp("2026-01-01"), "have no zone"),
+        ("user_events_count_1d", pd.Timestamp("2026-01-01", tz="UTC"), "should hold numbers"),
+        ("amount_usd", [[1.0]] * 9, "cannot be scored"),
+        ("amount_usd", [1.0, "x", None] * 3, "mixes kinds"),
+    ],
+)
+def test_a_column_of_the_wrong_kind_is_refused(
+    world: World, release: Release, name: str, values: object, words: str
+) -> None:
+    """A whole column of the wrong kind is one error with its name."""
+    with pytest.raises(DataError, match=words):
+        release.score_table(world.rows.head(9).assign(**{name: values}))
+
+
+def test_something_else_is_no_table(release: Release) -> None:
+    """Lists are not guessed at."""
+    with pytest.raises(DataError, match="is no table"):
+        release.score_table([1, 2])
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+def test_files_score_as_frames(
+    world: World, release: Release, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file scored in batches holds what scoring the frame gives, in order."""
+    monkeypatch.setattr(module, "BATCH", 700)
+    source, target = tmp_path / f"in{ending}", tmp_path / f"out{ending}"
+    rows = world.rows.assign(is_new_device=world.rows["is_new_device"].astype(int))
+    if ending == ".csv":
+        rows.to_csv(source, index=False)
+    else:
+        rows.to_parquet(source, index=False)
+    seen: list[int] = []
+    count, alerts = score_file(release, source, target, progress=seen.append)
+    wanted = release.score_table(rows)
+    got = pd.read_csv(target) if ending == ".csv" else pd.read_parquet(target)
+    assert count == len(rows) == seen[-1]
+    assert alerts == (wanted["action"] == "alert").sum() > 0
+    assert list(got) == list(wanted)
+    assert got["margin"].equals(wanted["margin"])
+    assert got["event_id"].tolist() == wanted["event_id"].tolist()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, target.name])
+
+
+def test_a_written_feature_table_scores_exactly(world: World, release: Release, tmp_path: Path) -> None:
+    """What `riskml features` writes scores to the bit as training saw it, with its event ids."""
+    columns = {str(name): world.frame[name].to_numpy() for name in world.frame}
+    columns["asset"] = np.array([None if pd.isna(v) else v for v in world.frame["asset"]], dtype=object)
+    ids = world.rows["event_id"].to_numpy(dtype=object)
+    time = world.rows["event_time"].astype("int64").to_numpy()
+    FeatureTable.build(columns, world.model.plan, ids, time).write(tmp_path / "features.parquet")
+    score_file(release, tmp_path / "features.parquet", tmp_path / "scores.parquet", reasons=0)
+    got = pq.read_table(tmp_path / "scores.parquet")
+    assert got.column_names == ["event_id", "probability", "margin", "action"]
+    assert got["event_id"].to_pylist() == ids.tolist()
+    assert np.array_equal(got["margin"].to_numpy(), world.model.margins(world.frame))
+
+
+def test_broken_files_leave_nothing_behind(world: World, release: Release, tmp_path: Path) -> None:
+    """Truncated, empty, missing and unwritable files are one error each, and the target is not touched."""
+    whole = tmp_path / "whole.parquet"
+    world.rows.to_parquet(whole)
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes(whole.read_bytes()[:-200])
+    empty = tmp_path / "empty.parquet"
+    world.rows.head(0).to_parquet(empty)
+    words = tmp_path / "words.csv"
+    world.rows.head(5).assign(amount_usd="much").to_csv(words, index=False)
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+    before = sorted(tmp_path.iterdir())
+    for source, error in (
+        (cut, DataError),
+        (empty, DataError),
+        (words, DataError),
+        (tmp_path / "none.parquet", UsageError),
+        (tmp_path / "x.xlsx", UsageError),
+    ):
+        with pytest.raises(error) as caught:
+            score_file(release, source, target)
+        assert caught.value.message
+    with pytest.raises(UsageError):
+        score_file(release, whole, tmp_path / "no folder" / "out.csv")
+    assert sorted(tmp_path.iterdir()) == before
+    assert target.read_text() == "old"
