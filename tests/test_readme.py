@@ -1,0 +1,59 @@
+"""The README says only what happens: each of its commands is carried out as written."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.walk import ROOT, Walk, readme_commands
+
+pytestmark = pytest.mark.xdist_group("walk")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+VERDICT_CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 4}
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_each_command_works(walk: Walk, command: str) -> None:
+    """Each command ends well; those that answer with the verdict end with its exit code."""
+    step = walk.steps[command]
+    allowed = {0}
+    if command.split()[1] in ("run", "backtest"):
+        verdict = json.loads((walk.runs / "backtest" / "verdict.json").read_text())
+        allowed = {VERDICT_CODES[verdict[verdict["question"]]["word"]]}
+    assert step.code in allowed, step.stderr
+    assert "Traceback" not in step.stderr
+
+
+def test_a_second_run_redoes_nothing(walk: Walk) -> None:
+    """After the single steps, ``run`` finds every stage fresh."""
+    step = walk.steps["riskml run recipes/account_takeover.toml"]
+    assert step.stderr.count("fresh") >= 6
+
+
+def test_the_python_example_runs(walk: Walk) -> None:
+    """The Python block scores one event from the release just built."""
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    *lines, last = block.strip().splitlines()
+    code = "\n".join([*lines, f"probability, action, reasons, missing = {last}", "assert 0 <= probability <= 1"])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=walk.folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_ci_runs_the_readme_command() -> None:
+    """``.ci/run`` takes its command from the README, where it stands behind the marker."""
+    assert "test-command" in (ROOT / ".ci" / "run").read_text()
+    (command,) = re.findall(r"<!-- test-command -->\n```bash\n(.*?)```", README, flags=re.S)
+    assert ".venv/bin/pytest" in command
+
+
+def test_first_command_installs_and_runs() -> None:
+    """The first command makes its own environment and runs the sample recipe."""
+    first = re.findall(r"```bash\n(.*?)```", README, flags=re.S)[0]
+    assert first.startswith("python3 -m venv .venv && ")
+    assert first.strip().endswith(".venv/bin/riskml run recipes/account_takeover.toml")
