@@ -6,11 +6,14 @@ In go verdicts and counts; out come short plain sentences. Every number in them 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from riskml.evidence.log import Counts
 from riskml.evidence.verdict import FAIL, INCONCLUSIVE, PASS, UNKNOWN, Interval, Verdict
 
-__all__ = ["flips", "headline", "money", "rollback", "share", "span"]
+if TYPE_CHECKING:
+    from riskml.evidence.log import Counts
+
+__all__ = ["flips", "headline", "money", "rollback", "share", "signed", "span"]
 
 
 def money(value: float) -> str:
@@ -43,19 +46,28 @@ def headline(asked: Verdict, other: Verdict) -> str:
 
 def _answer(verdict: Verdict) -> str:
     name, done = verdict.question.upper(), {PASS: "passed", FAIL: "failed"}.get(verdict.word)
-    if done is None:
-        wait = f" waits for {verdict.settle.text}" if verdict.settle.text else " is open"
-        return f"{name}{wait}: {_figures(verdict)} ({verdict.reasons[0]})"
-    return f"{name} {done}: {_figures(verdict)}"
+    if done is not None:
+        return f"{name} {done}: {_figures(verdict)}"
+    if verdict.settle.text:
+        return f"{name} waits for {verdict.settle.text}: {_figures(verdict)}"
+    return f"{name} is open, {verdict.reasons[0]}: {_figures(verdict)}"
 
 
 def _figures(verdict: Verdict) -> str:
     numbers = verdict.numbers
     if verdict.question == "add":
         bar = numbers["bar"]
-        against = "no bar" if math.isnan(bar.estimate) else f"{share(bar.estimate)} {bar.mark}"
-        return f"precision of an extra alert {span(numbers['precision'], shares=True)} against {against}"
-    return f"value caught {span(numbers['value'])}, insults {span(numbers['insults'])}, model minus rule"
+        against = "no known bar" if math.isnan(bar.estimate) else f"{share(bar.estimate)} {bar.mark}"
+        return f"extra alerts are right {span(numbers['precision'], shares=True)} against {against}"
+    return f"value caught {signed(numbers['value'])}, insults {signed(numbers['insults'])}"
+
+
+def signed(interval: Interval) -> str:
+    """A difference with its sign: '+12 (-3 to +20)', or 'between -3 and +20' where only bounds are known."""
+    low, high = (f"{'+' if end > 0 else ''}{money(end)}" for end in (interval.low, interval.high))
+    if interval.mark == UNKNOWN or math.isnan(interval.estimate):
+        return f"between {low} and {high}"
+    return f"{'+' if interval.estimate > 0 else ''}{money(interval.estimate)} ({low} to {high})"
 
 
 def flips(*verdicts: Verdict) -> tuple[str, ...]:
