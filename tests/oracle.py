@@ -31,7 +31,7 @@ def history(node, tables, labels):
     stream, later = table.stream, getattr(table.stream, "later", {})
     clocks = list(zip(range(len(table.frame)), table.time.tolist(), table.available_at.tolist(), strict=True))
     if node.source == "labels":
-        clocks = [(i, known, known) for i, known in confirmed(labels).items()]
+        clocks = [(i, known, max(known, clocks[i][1])) for i, known in confirmed(labels).items()]
     rows = []
     for i, time, available in clocks:
         row = {name: plain(value) for name, value in table.frame.iloc[i].items()}

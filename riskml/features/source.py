@@ -163,7 +163,7 @@ def _of_table(name: str, table: Table) -> Source:
 def _confirmed_frauds(events: Source, labels: LabelLog) -> Source:
     """The stream "labels": each event that was ever confirmed as fraud, from the first confirmation on.
 
-    Both clocks are ``known_at``; the columns are those of the event. Labels the rule itself made confirm nothing. An
+    Both clocks are ``known_at`` (a label dated before its event waits for it); the columns are those of the event. Labels the rule itself made confirm nothing. An
     event confirmed twice counts once, and one cleared again later stays: it was a fraud as far as anyone knew.
     """
     told = np.flatnonzero((labels.fraud == 1) & (labels.route != ROUTES.index("rule")) & (labels.known_at < NEVER))
@@ -176,7 +176,7 @@ def _confirmed_frauds(events: Source, labels: LabelLog) -> Source:
         frame=events.frame,
         rows=np.asarray(labels.row[first], dtype=np.int64),
         time=known,
-        available_at=known,
+        available_at=np.maximum(known, events.time[labels.row[first]]),
         id=events.id,
         later=events.later,
         timezone=events.timezone,
