@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from riskml.cli.console import Progress
@@ -37,6 +36,7 @@ def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     from riskml.features.local import compute
 
     plan = journey.plan
+    _ = journey.windows  # a log too short to train on is refused before the long work
     table = compute(plan, journey.tables, journey.log, progress=progress)
     table.write(draft.folder / "features.parquet")
     (draft.folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
@@ -117,10 +117,15 @@ def _trials(journey: Journey) -> list[dict[str, object]]:
 def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Judge the model against the rule; the page to sign as HTML and Markdown."""
     from riskml.evidence.backtest import backtest as judge
+    from riskml.report.verdict import markdown, page
 
-    progress("judging", 0, 1)
-    result = judge(journey.recipe, journey.tables, journey.table, journey.log, journey.windows, journey.model)
-    facts: Mapping[str, object] = result.to_dict()
+    progress("judging", 0, 2)
+    facts: dict[str, Any] = judge(
+        journey.recipe, journey.tables, journey.table, journey.log, journey.windows, journey.model
+    ).to_dict()
+    progress("page", 1, 2)
+    (draft.folder / "verdict.html").write_text(page(facts), encoding="utf-8")
+    (draft.folder / "verdict.md").write_text(markdown(facts), encoding="utf-8")
     return facts
 
 
