@@ -16,8 +16,7 @@ __all__ = ["check_model", "choose_stage", "stage_of", "word_of"]
 
 def word_of(verdict: Mapping[str, object], question: str) -> str:
     """PASS, FAIL or INCONCLUSIVE of "add" or "replace"; INCONCLUSIVE if it was not answered."""
-    verdicts = verdict.get("verdicts", verdict)
-    answer = verdicts.get(question) if isinstance(verdicts, Mapping) else None
+    answer = verdict.get(question)
     word = answer.get("word") if isinstance(answer, Mapping) else None
     return word if isinstance(word, str) else "INCONCLUSIVE"
 
@@ -52,7 +51,8 @@ def check_model(verdict: Mapping[str, object], digest: str) -> None:
     Raises:
         StaleError: the facts name another model, or none.
     """
-    judged = verdict.get("model_digest")
+    hashes = verdict.get("hashes")
+    judged = hashes.get("model") if isinstance(hashes, Mapping) else None
     if judged != digest:
         which = f"model {judged[:12]}" if isinstance(judged, str) else "no model"
         message = f"the verdict is on {which} and the release would hold model {digest[:12]}"

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from release.conftest import BUILD, World, make_model, make_verdict
 from riskml.errors import DataError, ReleaseError, UsageError
 from riskml.release import archive
 from riskml.release.build import build_release
 from riskml.release.load import Release, load, open_contents
+from tests.release.worlds import BUILD, World, make_model, make_verdict, repack
 
 
 def as_row(world: World, at: int) -> dict[str, Any]:
@@ -195,17 +195,6 @@ def test_a_flipped_byte_is_one_clear_error(path: Path, tmp_path: Path) -> None:
         assert caught.value.message
         assert caught.value.exit_code == 2
         raw[at] ^= 0x10
-
-
-def repack(path: Path, changes: dict[str, bytes | None]) -> bytes:
-    """A canonical archive with some files replaced or dropped; the manifest still lists the old ones."""
-    files = dict(archive.decode(path.read_bytes()).files)
-    for name, data in changes.items():
-        if data is None:
-            del files[name]
-        else:
-            files[name] = data
-    return archive.encode(files)
 
 
 def test_swapped_missing_and_foreign_files_are_refused(path: Path, tmp_path: Path) -> None:

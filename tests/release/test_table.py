@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from release.conftest import World
 from riskml.errors import DataError, UsageError
 from riskml.features.table import FeatureTable
 from riskml.release import table as module
 from riskml.release.load import Release
 from riskml.release.table import score_file
+from tests.release.worlds import World
 
 
 def test_a_table_scores_as_its_rows(world: World, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from release.conftest import World
-from release.test_load import repack
 from riskml.errors import ReleaseError, UsageError
 from riskml.release import archive
 from riskml.release.golden import check_golden
 from riskml.release.load import Release
 from riskml.release.manifest import FileEntry, Manifest, canonical_json, sha256
 from riskml.release.verify import verify, verify_bytes
+from tests.release.worlds import World, repack
 
 
 def resign(path: Path, name: str, data: bytes) -> bytes:
