@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,12 +51,13 @@ def shop(rows: int = 3_000, users: int = 200, days: int = 60, seed: int = 0) -> 
     rng = np.random.default_rng(seed)
     customer = rng.integers(0, users, rows)
     seconds = np.sort(rng.uniform(0, days * 86_400, rows)).astype("int64")
+    times = pd.Timestamp("2026-01-01") + pd.to_timedelta(seconds, unit="s")
     amount = np.round(rng.lognormal(3, 1, rows), 2)
     chance = np.where((customer % 10 == 0) & (amount > 20), 0.5, 0.005)
     return pd.DataFrame(
         {
             "txn_id": [f"t{i}" for i in range(rows)],
-            "created_at": (pd.Timestamp("2026-01-01") + pd.to_timedelta(seconds, unit="s")).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "created_at": times.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "customer_id": customer,
             "device_id": [f"d{i}" for i in rng.integers(0, 2 * users, rows)],
             "amount": amount,
@@ -114,8 +114,3 @@ def make_shop(folder: Path, recipe: str = RECIPE, frame: pd.DataFrame | None = N
     path = folder / "shop.toml"
     path.write_text(recipe)
     return path
-
-
-def words(line: str) -> Sequence[str]:
-    """A command line as it is typed."""
-    return line.split()

@@ -6,8 +6,6 @@ library decides what the process exits with. Nothing heavy is imported before a 
 
 from __future__ import annotations
 
-import difflib
-import errno
 import functools
 import inspect
 import os
@@ -20,7 +18,8 @@ from typing import Annotated, Any
 import typer
 
 from riskml.cli.console import Console, Style
-from riskml.errors import ExitCode, RiskmlError, UsageError
+from riskml.cli.failure import failed
+from riskml.errors import UsageError
 
 Job = Callable[[Console], int]
 
@@ -95,7 +94,7 @@ def command(name: str, example: str) -> Callable[[Callable[..., Job]], Callable[
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parse.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
         parse.__annotations__ = {p.name: p.annotation for p in own + shared}
-        del parse.__wrapped__  # type: ignore[attr-defined]
+        del parse.__wrapped__
         app.command(name, help=inspect.getdoc(function), epilog=f"Example: {example}")(parse)
         return parse
 
@@ -119,7 +118,9 @@ def _stage(name: str, recipe: Path, options: Options) -> Job:
 
 @command("init", "riskml init my-threat --from withdrawals.csv")
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is new or empty.", show_default=False)],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that is new or empty.", show_default=False)
+    ],
     options: Options,
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="NAME", help="Which shipped recipe to start from.")
@@ -217,7 +218,8 @@ def verify(release: ReleasePath, options: Options) -> Job:
 def score(
     release: ReleasePath,
     events: Annotated[
-        Path, typer.Argument(metavar="EVENTS", help="Parquet or CSV with event fields and features.", show_default=False)
+        Path,
+        typer.Argument(metavar="EVENTS", help="Parquet or CSV with event fields and features.", show_default=False),
     ],
     options: Options,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write .csv or .parquet here.")] = None,
@@ -295,86 +297,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code)
     except BaseException as error:
-        return _failed(console, error, words)
-
-
-def _failed(console: Console, error: BaseException, words: Sequence[str]) -> int:
-    """Say what happened and return the exit code for it."""
-    try:
-        return _explain(console, error, words)
-    except BrokenPipeError:
-        return _closed_pipe()
-    except OSError:
-        # The disk or stream that should take the message is gone too; the exit code is all that is left to say.
-        return int(ExitCode.CANNOT_ANSWER)
-
-
-def _explain(console: Console, error: BaseException, words: Sequence[str]) -> int:
-    if isinstance(error, BrokenPipeError):
-        return _closed_pipe()
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(ExitCode.CANNOT_ANSWER)
-    if isinstance(error, RiskmlError):
-        console.traceback(error)
-        console.error(error)
-        return int(error.exit_code)
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
-        console.traceback(error)
-        console.fail("interrupted; finished stages are kept, nothing is half-written", "", int(ExitCode.INTERRUPTED))
-        return int(ExitCode.INTERRUPTED)
-    known = _known_failure(error, words)
-    if known is not None:
-        console.traceback(error)
-        console.error(known)
-        return int(known.exit_code)
-    console.bug(error)
-    return int(ExitCode.BUG)
-
-
-def _known_failure(error: BaseException, words: Sequence[str]) -> RiskmlError | None:
-    """The clear words for a failure that is not riskml's own but no bug either."""
-    if isinstance(error, MemoryError):
-        return RiskmlError("out of memory", "use a shorter `train.history`, fewer features or a larger machine")
-    if isinstance(error, OSError):
-        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        text = str(error)
-        if error.errno in full or "No space left on device" in text or "File too large" in text:
-            return RiskmlError(
-                f"cannot write: {os.strerror(error.errno or errno.ENOSPC)}",
-                "free some space or use another folder with --runs; nothing half-written is left",
-            )
-        if isinstance(error, PermissionError) and error.filename:
-            return UsageError(f"cannot open {error.filename}: permission denied", "check its owner and mode")
-    message = getattr(error, "format_message", None)
-    if callable(message):  # a usage error of Typer, whose classes are not public
-        return UsageError(_lowered(str(message())), _usage_hint(error, words))
-    return None
-
-
-def _usage_hint(error: BaseException, words: Sequence[str]) -> str:
-    """What to type instead, if anything typed is near something known."""
-    near = getattr(error, "possibilities", None)
-    if near:
-        return "did you mean " + " or ".join(f"`{name}`" for name in sorted(near)[:3]) + "?"
-    names = [info.name for info in app.registered_commands if info.name]
-    typed = next((word for word in words if not word.startswith("-")), "")
-    if typed and typed not in names:
-        found = difflib.get_close_matches(typed, names, n=2)
-        if found:
-            return "did you mean " + " or ".join(f"`riskml {name}`" for name in found) + "?"
-        return f"commands: {' '.join(names)}"
-    return f"see `riskml {typed} -h`" if typed else "see `riskml -h`"
-
-
-def _lowered(text: str) -> str:
-    """A usage message in our own manner: no capital, no final stop, no suggestion inside."""
-    text = text.split(" Did you mean")[0].split(" (Possible options:")[0].rstrip(".")
-    return text[:1].lower() + text[1:]
-
-
-def _closed_pipe() -> int:
-    """The reader went away (``riskml … | head``): end without a word."""
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return int(ExitCode.OK)
-
+        return failed(console, error, words, [info.name for info in app.registered_commands if info.name])

@@ -78,20 +78,32 @@ def guess(frame: pd.DataFrame, given: Named) -> Guess:
             continue
         name, why = _best(head, what, test, taken)
         reasons.append(f"{what}: {name} ({why})" if name else f"{what}: none found")
-        found = replace(found, **{what: name})
+        found = _with(found, what, name)
         taken.add(name)
     if given.entities:
         reasons.append(f"entities: {', '.join(given.entities)} (as you said)")
     else:
         entities = _entities(head, taken)
         found = replace(found, entities=entities)
-        words = f"{', '.join(entities)} (names of who or what acts, with values that return)" if entities else "none found"
+        words = (
+            f"{', '.join(entities)} (names of who or what acts, with values that return)" if entities else "none found"
+        )
         reasons.append(f"entities: {words}")
     inputs, left = _inputs(head, found)
     reasons.append(f"inputs: {', '.join(inputs) or 'none'}")
     if left:
         reasons.append("left out: " + "; ".join(left))
     return Guess(found, inputs, tuple(reasons))
+
+
+def _with(found: Named, what: str, name: str) -> Named:
+    return Named(
+        time=name if what == "time" else found.time,
+        id=name if what == "id" else found.id,
+        label=name if what == "label" else found.label,
+        amount=name if what == "amount" else found.amount,
+        entities=found.entities,
+    )
 
 
 def _best(frame: pd.DataFrame, what: str, test: Any, taken: set[str]) -> tuple[str, str]:

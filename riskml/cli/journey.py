@@ -89,7 +89,7 @@ class Journey:
 
     @property
     def as_of(self) -> int:
-        """"Now" for this threat, in microseconds: the recipe's, or the latest time in the data."""
+        """ "Now" for this threat, in microseconds: the recipe's, or the latest time in the data."""
         if self.recipe.threat.as_of is not None:
             return self.recipe.threat.as_of
         known = self._memo.recall()
@@ -97,16 +97,12 @@ class Journey:
 
     @cached_property
     def _memo(self) -> Memo:
+        from riskml.data.storage import find_files, is_url
+
         recipe = self.recipe
         streams = [recipe.events.path, *(source.path for source in recipe.sources.values())]
         streams += [recipe.labels.path] if recipe.labels.path else []
-        files: list[Path] = []
-        for path in streams:
-            found = [] if "://" in path else _files(path)
-            if not found:
-                files = []
-                break
-            files += found
+        files = [] if any(is_url(path) for path in streams) else [file for path in streams for file in find_files(path)]
         sections = recipe.digest("threat", "events", "sources", "labels")
         return Memo(self.folder.root / ".data.json", digest([__version__, sections]), tuple(files))
 
@@ -255,12 +251,12 @@ def _refresh(journey: Journey, stage: Stage) -> None:
         return
     key = journey.key(stage)
     overrides = tuple(words.redacted(text) for text in journey.recipe.overrides)
-    with console.progress(stage.name) as progress:
-        with journey.folder.write(key, journey.recipe.digest(), overrides) as draft:
-            facts = stage.work(journey, draft, progress)
-            facts = dict(plain({"schema": f"riskml.{stage.name}/1", **facts}))  # type: ignore[call-overload]
-            write_json(draft.folder / FACTS, facts)
-            note, ok = draft.note, draft.ok
+    writing = journey.folder.write(key, journey.recipe.digest(), overrides)
+    with console.progress(stage.name) as progress, writing as draft:
+        facts = plain({"schema": f"riskml.{stage.name}/1", **stage.work(journey, draft, progress)})
+        assert isinstance(facts, dict)
+        write_json(draft.folder / FACTS, facts)
+        note, ok = draft.note, draft.ok
     journey.results[stage.name] = facts
     journey.records.pop(stage.name)
     record = journey.record(stage.name)
@@ -306,7 +302,9 @@ def _refuse_breach(journey: Journey, name: str) -> None:
     if len(breaches) == 1:
         raise DataError(str(first["message"]), str(first["hint"]))
     listed = "".join(f"\n  {item['message']}" + (f" ({item['hint']})" if item["hint"] else "") for item in breaches)
-    raise DataError(f"the data breaks the recipe's contract in {len(breaches)} ways{listed}", "mend the data or the recipe")
+    raise DataError(
+        f"the data breaks the recipe's contract in {len(breaches)} ways{listed}", "mend the data or the recipe"
+    )
 
 
 def _finish(journey: Journey, name: str) -> int:
@@ -362,12 +360,3 @@ def _quoted(text: str) -> str:
     import shlex
 
     return shlex.quote(text)
-
-
-def _files(pattern: str) -> list[Path]:
-    path = Path(pattern)
-    if path.is_file():
-        return [path]
-    import glob
-
-    return [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]

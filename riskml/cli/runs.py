@@ -24,11 +24,12 @@ from riskml.errors import BusyError, UsageError
 STAGES: tuple[str, ...] = ("check", "features", "train", "explain", "backtest", "package")
 RECORD = "stage.json"
 SCHEMA = "riskml.stage/1"
+Stamps = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What ``stage.json`` says. ``ok`` is false for a breach or an interrupted search; ``outputs`` maps file to SHA-256."""
+    """What ``stage.json`` says; ``ok`` is false for a breach or a cut search, ``outputs`` maps file to SHA-256."""
 
     stage: str
     key: str
@@ -111,7 +112,9 @@ class RunFolder:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise UsageError(f"cannot write in {self.root}: {error.strerror}", "choose another folder with --runs") from error
+            raise UsageError(
+                f"cannot write in {self.root}: {error.strerror}", "choose another folder with --runs"
+            ) from error
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,7 +143,7 @@ class RunFolder:
 
     @contextmanager
     def write(self, key: StageKey, recipe_digest: str, overrides: Sequence[str]) -> Iterator[Draft]:
-        """A temporary folder that becomes the stage when the block ends without an exception, and vanishes otherwise."""
+        """A temporary folder that becomes the stage when the block ends well, and vanishes otherwise."""
         draft = Draft(self.root / f".{key.stage}.{os.getpid()}.tmp")
         shutil.rmtree(draft.folder, ignore_errors=True)
         draft.folder.mkdir(parents=True)
@@ -205,7 +208,7 @@ class Memo:
 
     def recall(self) -> dict[str, str] | None:
         """The remembered facts, or None."""
-        now = self._stamps()
+        now = self.stamps()
         try:
             body = json.loads(self.path.read_text(encoding="utf-8"))
             if now is not None and body["sections"] == self.sections and body["stamps"] == now:
@@ -214,27 +217,25 @@ class Memo:
             return None
         return None
 
-    def keep(self, facts: Mapping[str, str], before: Sequence[object] | None, read_at: float) -> None:
-        """Remember ``facts`` if the files are as they were ``before`` reading, which began at ``read_at`` (Unix time)."""
-        now = self._stamps()
-        if now is None or now != before or any(float(stamp[-1]) > read_at - 2.0 for stamp in now):  # type: ignore[arg-type]
+    def keep(self, facts: Mapping[str, str], before: Stamps | None, read_at: float) -> None:
+        """Remember ``facts`` if the files are as ``before`` reading, which began at ``read_at`` (Unix time)."""
+        now = self.stamps()
+        if now is None or now != before:
+            return
+        if max(max(stamp[2], stamp[3]) for stamp in now.values()) > (read_at - 2.0) * 1e9:
             return
         write_json(self.path, {"sections": self.sections, "stamps": now, "facts": dict(facts)})
 
-    def _stamps(self) -> list[list[str | int | float]] | None:
-        stamps: list[list[str | int | float]] = []
+    def stamps(self) -> Stamps | None:
+        """Per file its size, inode, modification and change time (ns); None if there are no files or one is missing."""
+        stamps: Stamps = {}
         for path in self.files:
             try:
                 info = path.stat()
             except OSError:
                 return None
-            newest = max(info.st_mtime, info.st_ctime)
-            stamps.append([str(path), info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, newest])
+            stamps[str(path)] = [info.st_size, info.st_ino, info.st_mtime_ns, info.st_ctime_ns]
         return stamps or None
-
-    def stamps(self) -> list[list[str | int | float]] | None:
-        """The files' state now; None if there are none or one is missing."""
-        return self._stamps()
 
 
 def digest(value: object) -> str:
@@ -275,7 +276,9 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder {path}: {error.strerror}", "choose another one with --runs") from error
+        raise UsageError(
+            f"cannot make the folder {path}: {error.strerror}", "choose another one with --runs"
+        ) from error
 
 
 def _files(folder: Path) -> list[str]:

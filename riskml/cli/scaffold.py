@@ -96,7 +96,9 @@ def from_table(console: Console, directory: Path, source: Path, given: Named) ->
         if not getattr(columns, what):
             raise UsageError(f"no column of {source.name} looks like the {what}", f"name it with --{what} COLUMN")
     if not columns.entities:
-        raise UsageError(f"no column of {source.name} looks like a user, card or device", "name one with --entity COLUMN")
+        raise UsageError(
+            f"no column of {source.name} looks like a user, card or device", "name one with --entity COLUMN"
+        )
     draft = _draft(frame, made, source, directory.absolute().name)
 
     def fill(folder: Path) -> None:
@@ -161,11 +163,14 @@ def _shipped(name: str) -> str:
     beside = Path(__file__).resolve().parents[2] / "recipes"
     for folder in (inside, beside):
         if folder.is_dir():
-            known = {entry.name.removesuffix(".toml"): entry for entry in folder.iterdir() if entry.name.endswith(".toml")}
+            known = {
+                entry.name.removesuffix(".toml"): entry for entry in folder.iterdir() if entry.name.endswith(".toml")
+            }
             if name in known:
                 return known[name].read_text(encoding="utf-8")
             raise UsageError(
-                f"no recipe `{name}` comes with riskml", near_matches(name, known) or f"known: {', '.join(sorted(known))}"
+                f"no recipe `{name}` comes with riskml",
+                near_matches(name, known) or f"known: {', '.join(sorted(known))}",
             )
     raise UsageError("this installation of riskml holds no recipes", "install it again")
 

@@ -145,7 +145,7 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         version=recipe.package.version,
         event_id=events.id,
         event_time=events.time,
-        nulls={column: events.missing for column in events.entities.values()},
+        nulls=dict.fromkeys(events.entities.values(), events.missing),
         report=page.read_text(encoding="utf-8") if page.is_file() else None,
     )
     return info.to_dict()

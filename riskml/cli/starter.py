@@ -38,7 +38,7 @@ def starter_recipe(frame: pd.DataFrame, made: Guess, path: str, title: str) -> s
     days = _days(frame[columns.time])
     if not days >= _SHORT_DAYS:
         raise DataError(
-            f"column `{columns.time}` spans {days:.1f} days, too short to train on the past and judge on what came later",
+            f"column `{columns.time}` spans {days:.1f} days, too short to train on the past and judge on the future",
             "give a longer log, or another column with --time",
         )
     entities = _entity_names(columns.entities)
@@ -55,14 +55,18 @@ def starter_recipe(frame: pd.DataFrame, made: Guess, path: str, title: str) -> s
         f"path = {_text(path)}",
         f"id = {_text(columns.id or 'event_id')}",
         f"time = {_text(columns.time)}",
-        *(['timezone = "UTC"            # the times in the table have no zone: say which one they are in'] if naive else []),
+        *(
+            ['timezone = "UTC"            # the times in the table have no zone: say which one they are in']
+            if naive
+            else []
+        ),
         *([f"amount = {_text(amount)}"] if amount else []),
         f"entities = {{ {', '.join(f'{name} = {_text(column)}' for name, column in entities.items())} }}",
         f"inputs = [{', '.join(_text(name) for name in made.inputs)}]   # raw columns the model may read",
         "",
         "[labels]",
         f"label = {_text(columns.label)}",
-        f'matures_after = "{_span(days * 0.05)}"   # how long until silence means good: set what your claims really take',
+        f'matures_after = "{_span(days * 0.05)}"   # how long until silence means good: put your own',
         'absent = "good"',
         "",
         *_rule(frame, amount),

@@ -1,7 +1,7 @@
 """Facts of a stage as lines for a terminal: mappings in, text out.
 
-Reads only what ``facts.json`` holds, so that a fresh stage says the same as one just done. A fact that is absent is left
-out of the line rather than guessed.
+Reads only what ``facts.json`` holds, so that a fresh stage says the same as one just done. A fact that is absent is
+left out of the line rather than guessed.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def _drivers(facts: Facts) -> list[str]:
     for row in rows:
         item = _mapping(row)
         share = item.get("share")
-        out.append(f"{item.get('feature', item.get('name'))}: {float(str(share)):.1%}" if share is not None else str(item))
+        out.append(
+            f"{item.get('feature', item.get('name'))}: {float(str(share)):.1%}" if share is not None else str(item)
+        )
     return out
 
 

@@ -20,7 +20,19 @@ def test_commands_are_in_journey_order() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """`riskml --help` loads none of the heavy libraries."""
-    heavy = ("pandas", "numpy", "lightgbm", "shap", "optuna", "numba", "matplotlib", "sklearn", "scipy", "pyarrow", "rich")
+    heavy = (
+        "pandas",
+        "numpy",
+        "lightgbm",
+        "shap",
+        "optuna",
+        "numba",
+        "matplotlib",
+        "sklearn",
+        "scipy",
+        "pyarrow",
+        "rich",
+    )
     code = (
         "import sys; from riskml.cli.app import main; code = main(['--help']);"
         f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr); sys.exit(code)"
@@ -94,7 +106,7 @@ def test_every_failure_has_its_exit_code(
         raise error
 
     monkeypatch.setattr("riskml.cli.journey.Journey.open", fail)
-    monkeypatch.setattr("riskml.cli.app._closed_pipe", lambda: 0)
+    monkeypatch.setattr("riskml.cli.failure._closed_pipe", lambda: 0)
     assert main(["run", "x.toml"]) == code
     err = capfd.readouterr().err
     assert said in err

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from riskml.cli.runs import Memo, RunFolder, StageKey, reset_peak_rss, peak_rss_mb
+from riskml.cli.runs import Memo, RunFolder, StageKey, peak_rss_mb, reset_peak_rss
 from riskml.errors import BusyError, UsageError
 
 
