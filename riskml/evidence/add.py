@@ -85,7 +85,7 @@ def judge_add(units: Units, spec: Backtest, days: float) -> Verdict:
         reasons.append(f"{clusters:.0f} effective fraud clusters, {spec.min_clusters} needed")
     if wanted.basis is None:
         reasons.append("no bar: the rule's own precision is unknown and none is stated")
-    precision, lift = numbers["precision"], numbers["lift"]
+    lift = numbers["lift"]
     if reasons:
         word = v.INCONCLUSIVE
     elif lift.low >= 0:
@@ -94,7 +94,7 @@ def judge_add(units: Units, spec: Backtest, days: float) -> Verdict:
         word, reasons = v.FAIL, [f"an extra alert is less precise than the bar ({wanted.basis})"]
     else:
         word, reasons = v.INCONCLUSIVE, ["precision of an extra alert may lie on either side of the bar"]
-    settle = _settle(spec, wanted, precision, lift, clusters, days) if word == v.INCONCLUSIVE else Settle()
+    settle = _settle(spec, wanted, numbers, clusters, days) if word == v.INCONCLUSIVE else Settle()
     return Verdict("add", word, tuple(reasons), numbers, settle)
 
 
@@ -172,8 +172,11 @@ def _lift(drawn: Draws, wanted: Bar, line: Interval, level: float) -> Interval:
     return Interval(middle - line.estimate, ends[0], ends[1], wanted.mark)
 
 
-def _settle(spec: Backtest, wanted: Bar, precision: Interval, lift: Interval, clusters: float, days: float) -> Settle:
+def _settle(spec: Backtest, wanted: Bar, numbers: dict[str, Interval], clusters: float, days: float) -> Settle:
+    precision, lift, volume = numbers["precision"], numbers["lift"], numbers["volume"]
     words, more = [], 0.0
+    if volume.low > VOLUME_LIMIT:
+        words.append("a threshold frozen within the allowance")
     if wanted.basis is None:
         words.append("set backtest.min_precision, review the rule's alerts or release some at random")
     if 0 < clusters < spec.min_clusters:

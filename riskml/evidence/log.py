@@ -41,9 +41,9 @@ class Points:
 
     Args:
         replace: raw margin of the model's own threshold.
-        add: raw margin beside the rule, for ``allowance`` times the rule's alerts.
+        add: raw margin beside the rule, for ``allowance`` times the rule's alerts; retries count once.
         amount: amount line of the amount-only baseline, at the rule's alerts.
-        rule_alerts: rule alerts a day on calibrate.
+        rule_alerts: rule alerts a day on calibrate; retries count once.
         source: where that number comes from: "recipe", "rule" or "frauds".
     """
 
@@ -87,18 +87,39 @@ def operating_points(
     time, able = tables.events.time, inc.comparable
     rows = calibrate_events(windows, time, able)
     known = log.outcome(windows.calibrate_cut)[rows] == 1
-    volume = alert_volume(windows, time, inc.fired, int(known.sum()), recipe.train.alerts_per_day, able)
-    quiet = rows[~inc.fired[rows]]
-    amount = amounts(recipe, tables, rows)
-    budget = recipe.backtest.allowance * volume.alerts
-    usable = volume.alerts > 0 and len(quiet) > 0
+    folding = episodes(recipe, tables, rows)
+    first = np.zeros(len(time), bool)
+    first[rows[folding.first_where(inc.fired[rows])]] = True
+    past = able & (time < windows.calibrate_start)
+    volume = alert_volume(
+        windows, time, inc.fired & (first | past), int(known.sum()), recipe.train.alerts_per_day, able
+    )
+    quiet = ~folding.any(inc.fired[rows])
+    best = np.asarray(folding.most(margins[rows]), np.float64)
+    amount = np.asarray(folding.most(amounts(recipe, tables, rows)), np.float64)
+    usable = volume.alerts > 0 and bool(quiet.any())
     return Points(
         replace=threshold,
-        add=freeze(margins[quiet], budget) if usable else None,
+        add=freeze(best[quiet], recipe.backtest.allowance * volume.alerts) if usable else None,
         amount=freeze(amount, volume.alerts) if usable and recipe.events.amount else None,
         rule_alerts=volume.per_day,
         source=volume.source,
     )
+
+
+def episodes(recipe: Recipe, tables: Tables, rows: Int64) -> Folding:
+    """How ``rows`` fold into episodes; each is its own where the recipe declares none."""
+    spec, time = recipe.backtest.episode, tables.events.time[rows]
+    if spec is None or not len(rows):
+        return Folding.of(np.arange(len(rows), dtype=np.int64), time)
+    for name in spec.by:
+        if name not in recipe.events.entities:
+            hint = near_matches(name, recipe.events.entities) or "name entities of [events]"
+            raise DataError(f"backtest.episode.by names `{name}`, which is no entity", hint)
+    parts = np.stack([_codes(recipe, tables, name, rows) for name in spec.by])
+    keys = np.unique(parts, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    keys[(parts < 0).any(axis=0)] = -1
+    return Folding.of(fold(keys, time, spec.gap), time)
 
 
 def amounts(recipe: Recipe, tables: Tables, rows: Int64) -> Floats:
@@ -195,14 +216,7 @@ def _folded(
     """Retries as one unit: any alert counts, the first firing decides whether and how often it stands for others."""
     spec = recipe.backtest.episode
     assert spec is not None
-    for name in spec.by:
-        if name not in recipe.events.entities:
-            hint = near_matches(name, recipe.events.entities) or "name entities of [events]"
-            raise DataError(f"backtest.episode.by names `{name}`, which is no entity", hint)
-    parts = np.stack([_codes(recipe, tables, name, rows) for name in spec.by])
-    keys = np.unique(parts, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    keys[(parts < 0).any(axis=0)] = -1
-    folding = Folding.of(fold(keys, events["time"], spec.gap), events["time"])
+    folding = episodes(recipe, tables, rows)
     fired, value = folding.first_where(events["rule"]), events["value"]
     seen = ~events["rule"] | events["released"] | (not inc.enforced)
     rule = folding.any(events["rule"])

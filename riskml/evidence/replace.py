@@ -20,7 +20,17 @@ from riskml.evidence.units import Units
 from riskml.evidence.verdict import Interval, Settle, Verdict
 from riskml.recipe.spec import Backtest
 
-__all__ = ["LARGE", "VOLUME_LIMIT", "Evidence", "columns", "judge_replace", "largest_cluster", "measure", "ways_used"]
+__all__ = [
+    "LARGE",
+    "VOLUME_LIMIT",
+    "Evidence",
+    "columns",
+    "control_share",
+    "judge_replace",
+    "largest_cluster",
+    "measure",
+    "ways_used",
+]
 
 VOLUME_LIMIT = 1.10  # a volume ratio wholly above this is not the comparison that was asked for
 LARGE = 0.10  # a cluster with more than this share of frauds is resampled one entity at a time instead
@@ -100,7 +110,7 @@ def measure(units: Units, spec: Backtest, draws: int | None = None) -> Evidence:
         drawn = resample(parts, units.groups[way], draws or spec.draws, spec.seed)
         for name in ("value", "frauds", "insults"):
             part = v.of(drawn, f"{name}_low", f"{name}_high", confidence, marks)
-            found[name].append(_with_control(part, name, units, control, seen, way, confidence) if thin else part)
+            found[name].append(_with_control(part, name, units, control, way, confidence) if thin else part)
         found["volume"].append(v.ratio(drawn, ("model", "model"), ("rule", "rule"), spec.confidence, v.OBSERVED))
     known = units.known_fraud
     return Evidence(
@@ -125,15 +135,24 @@ def _mark(units: Units) -> str:
     return v.ESTIMATED if (only_rule & units.sampled).any() else v.OBSERVED
 
 
-def _with_control(
-    rest: Interval, name: str, units: Units, control: Bools, seen: Bools, way: int, confidence: float
-) -> Interval:
-    """Add the rule-only part judged from a handful of releases, by exact binomial bounds on effective releases."""
-    size = units.value if name == "value" else np.ones(len(units))
-    total, mass = float(size[control].sum()), np.where(seen, units.weight * size, 0.0)
+def control_share(
+    units: Units, size: Floats, control: Bools, way: int, confidence: float
+) -> tuple[float, float, float]:
+    """Share of fraud in ``size`` over the sampled units ``control``, with exact binomial bounds on effective releases.
+
+    The middle of the bounds stands in where no release has a known outcome.
+    """
+    mass = np.where(control & (units.weight > 0) & (units.fraud >= 0), units.weight * size, 0.0)
     share = float(mass[units.known_fraud].sum() / mass.sum()) if mass.sum() > 0 else float("nan")
     low, high = v.binomial(share, effective(units.groups[way], mass), confidence)
-    share = (low + high) / 2 if math.isnan(share) else share
+    return ((low + high) / 2 if math.isnan(share) else share), low, high
+
+
+def _with_control(rest: Interval, name: str, units: Units, control: Bools, way: int, confidence: float) -> Interval:
+    """Add the rule-only part judged from a handful of releases."""
+    size = units.value if name == "value" else np.ones(len(units))
+    total = float(size[control].sum())
+    share, low, high = control_share(units, size, control, way, confidence)
     if name == "insults":
         return rest.plus(-total * (1 - low), -total * (1 - high), -total * (1 - share), rest.mark)
     return rest.plus(-total * high, -total * low, -total * share, rest.mark)
@@ -204,7 +223,8 @@ def _settle(units: Units, spec: Backtest, found: Evidence, days: float) -> Settl
         half = (found.value.high - found.value.low) / 2
         more = days * max((half / abs(found.value.estimate)) ** 2 - 1, 0.05)
     need = math.ceil(more) if 0 < more < 3650 else None
-    words = [f"{releases:,} releases of rule-only alerts"] if releases is not None else []
+    words = ["a threshold frozen at the rule's volume"] * (found.volume.low > VOLUME_LIMIT)
+    words += [f"{releases:,} releases of rule-only alerts"] if releases is not None else []
     words += [f"about {need:,} more days"] if need is not None else ["more than the log can give soon"] * (not words)
     return Settle(need, releases, ", ".join(words))
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from riskml.evidence import verdict as v
 from riskml.evidence.bootstrap import resample
-from riskml.evidence.replace import FEW_FRAUDS, ways_used
+from riskml.evidence.replace import FEW_FRAUDS, control_share, ways_used
 from riskml.evidence.units import Units
 from riskml.evidence.verdict import Interval
 from riskml.recipe.spec import Backtest
@@ -69,7 +69,20 @@ def _row(name: str, units: Units, rows: Bools, spec: Backtest) -> SwapRow:
         parts |= {"i0": np.zeros(len(part)), "i1": np.zeros(len(part))}
     drawn = resample(parts, part.groups[0], spec.draws, spec.seed)
     cells = [v.of(drawn, f"{cell}0", f"{cell}1", spec.confidence, mark) for cell in "fvi"]
+    if mark == v.ESTIMATED and (seen & part.known_fraud).sum() < FEW_FRAUDS:
+        cells = _few_releases(part, spec)
     return SwapRow(name, int(part.events.sum()), len(part), int(seen.sum()), *cells)
+
+
+def _few_releases(part: Units, spec: Backtest) -> list[Interval]:
+    """Frauds, value and insults of stopped units from a handful of releases, by exact bounds."""
+    cells = []
+    for size in (np.ones(len(part)), part.value):
+        share, low, high = control_share(part, size, part.sampled, 0, spec.confidence)
+        total = float(size.sum())
+        cells.append(Interval(total * share, total * low, total * high, v.ESTIMATED))
+    frauds, n = cells[0], len(part)
+    return [*cells, Interval(n - frauds.estimate, n - frauds.high, n - frauds.low, v.ESTIMATED)]
 
 
 def saved(units: Units, spec: Backtest) -> tuple[Saved, ...]:

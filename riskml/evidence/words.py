@@ -21,7 +21,7 @@ def money(value: float) -> str:
     if math.isnan(value):
         return "unknown"
     size = abs(value)
-    return f"{value / 1e6:,.2f} M" if size >= 1e6 else f"{value:,.0f}" if size >= 100 else f"{value:,.3g}"
+    return f"{value / 1e6:,.2f} M" if size >= 1e6 else f"{value:,.0f}" if size >= 10 else f"{value:,.3g}"
 
 
 def share(value: float) -> str:

@@ -69,13 +69,18 @@ def markdown(facts: Mapping[str, Any]) -> str:
         lines += [f"## {answer.question.upper()}: {answer.word}", "", answer.sentence, ""]
         lines += [f"- {_escape(reason)}" for reason in answer.reasons] + [""]
         lines += [f"- {name}: **{_escape(text)}** {mark}".rstrip() for name, text, mark in answer.figures] + [""]
-    for title, grid in view["grids"]:
-        lines += [f"## {title}", "", grid.caption, "", *_rows(grid), ""]
+    lines += _table(*view["swap"])
     for title, items in view["lists"]:
         if items:
             lines += [f"## {title}", "", *(f"- {_escape(item)}" for item in items), ""]
     lines += ["## Signatures", "", *(f"- {name}: ______________________  Date: ____________" for name in SIGNERS), ""]
+    for title, grid in view["annex"]:
+        lines += _table(title, grid)
     return "\n".join(lines)
+
+
+def _table(title: str, grid: Grid) -> list[str]:
+    return [f"## {title}", "", grid.caption, "", *_rows(grid), ""]
 
 
 def _rows(grid: Grid) -> list[str]:
@@ -107,18 +112,18 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
         "request": REQUEST[asked],
         "period": period,
         "answers": [_answer(facts[name], facts) for name in order],
-        "grids": [
-            ("Who caught what", _swap(facts)),
+        "swap": ("Who caught what", _swap(facts)),
+        "lists": [
+            ("What it rests on", _basis(facts)),
+            ("What would flip it", facts["flips"]),
+            ("Roll back when", facts["rollback"]),
+            ("Notes", facts["notes"]),
+            ("Hashes", [f"{name} {digest}" for name, digest in facts["hashes"].items()]),
+        ],
+        "annex": [
             ("Money at risk saved", _saved(facts)),
             ("Simple policies", _baselines(facts)),
             ("Week by week", _weeks(facts)),
-        ],
-        "lists": [
-            ("What would flip it", facts["flips"]),
-            ("Roll back when", facts["rollback"]),
-            ("What it rests on", _basis(facts)),
-            ("Notes", facts["notes"]),
-            ("Hashes", [f"{name} {digest}" for name, digest in facts["hashes"].items()]),
         ],
         "signers": SIGNERS,
     }
@@ -228,5 +233,11 @@ def _basis(facts: Mapping[str, Any]) -> list[str]:
         lines.append(f"The rule's text agrees with its log on {rule['agreement']:.1%} of events.")
     if facts["net_value"] is not None:
         lines.append(f"Net value by the declared costs: {signed(_interval(facts['net_value']['difference']))}.")
+    if facts["worst_week"]:
+        week = facts["worst_week"]
+        lines.append(
+            f"Worst week, from {week['start'][:10]}: value caught {_between(week['value_low'], week['value_high'])}, "
+            f"insults {_between(week['insults_low'], week['insults_high'])}, model minus rule."
+        )
     lines.append(f"Intervals are {facts['confidence']:.0%}, paired, over whole clusters.")
     return lines
