@@ -10,7 +10,9 @@ from tests.oracle import oracle
 
 from riskml.features.local import node_values
 
-PROFILE = dict(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), suppress_health_check=list(HealthCheck))
+PROFILE = dict(
+    deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), suppress_health_check=list(HealthCheck)
+)
 
 
 def check_against_oracle(world: World) -> None:

@@ -55,8 +55,9 @@ def compute(
     """
     events = tables.events
     columns: dict[str, Any] = {}
+    own = sources_of(tables, labels)["events"]
     for name in plan.inputs:
-        columns[name] = _raw(sources_of(tables, labels)["events"], name)
+        columns[name] = _raw(own, name)
     total = len(plan.nodes) + len(plan.derived)
     made: dict[str, Floats32] = {}
     for node, values in node_values(plan, tables, labels, threads):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from riskml.recipe.spec import FeatureGroup, Recipe, Stream
 
 SCHEMA = "riskml.plan/1"
+_LABEL_HINT = 'use `rate`, or source = "labels"'
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,11 @@ def compile_plan(recipe: Recipe) -> FeaturePlan:
             report(key, f"the feature `{name}` is already made by {first}", "drop one, or give its group a `name`")
 
     inputs = recipe.events.inputs
+    forbidden = _never_inputs(recipe)
     for position, name in enumerate(inputs):
         claim(name, f"events.inputs[{position}]")
-        if name in recipe.events.later:
-            report("events.inputs", f"`{name}` is set after the event (events.later)", "take it out of the inputs")
+        if name in forbidden:
+            report("events.inputs", f"`{name}` {forbidden[name]}", "take it out of the inputs")
     nodes: list[Node] = []
     for index, group in enumerate(recipe.features):
         for place, node in _nodes_of(recipe, group, f"features[{index}]", report):
@@ -145,6 +147,20 @@ def compile_plan(recipe: Recipe) -> FeaturePlan:
     return FeaturePlan(tuple(nodes), tuple(derived), tuple(inputs))
 
 
+def _never_inputs(recipe: Recipe) -> dict[str, str]:
+    """Columns of the events that a model may not read, and why."""
+    events, labels, rule = recipe.events, recipe.labels, recipe.rule
+    found = {name: "is set after the event (events.later)" for name in (*events.later, *events.later.values())}
+    if events.id:
+        found[events.id] = "identifies the event"
+    if labels.path is None and labels.label:
+        found[labels.label] = "is the label"
+    for name in (rule.fired, rule.release_chance, rule.action, rule.decided_by) if rule else ():
+        if name:
+            found[name] = "is written by the rule"
+    return found
+
+
 def _nodes_of(recipe: Recipe, group: FeatureGroup, key: str, report: Any) -> Iterator[tuple[str, Node]]:
     """The cross product of a group's keys, windows and aggregates, each with its place in the recipe."""
     from riskml.features.naming import Unreadable, node_name, read_aggregate
@@ -155,7 +171,7 @@ def _nodes_of(recipe: Recipe, group: FeatureGroup, key: str, report: Any) -> Ite
         known = f"known: {', '.join(streams)}"
         report(f"{key}.source", f"no source `{group.source}`", near_matches(group.source, streams) or known)
         return
-    _check_group(group, key, report)
+    _check_group(recipe, group, key, report)
     pairs = _keys_of(recipe, group, source, key, report)
     for position, text in enumerate(group.compute):
         try:
@@ -163,6 +179,8 @@ def _nodes_of(recipe: Recipe, group: FeatureGroup, key: str, report: Any) -> Ite
         except Unreadable as error:
             report(f"{key}.compute[{position}]", str(error), error.hint)
             continue
+        if group.source == "events" and recipe.labels.path is None and column == recipe.labels.label is not None:
+            report(f"{key}.compute[{position}]", f"`{column}` is the label, which is known only later", _LABEL_HINT)
         rated = aggregate == "rate"
         if rated and group.source != "events":
             report(f"{key}.compute[{position}]", "`rate` is of events that carry labels", 'use source = "events"')
@@ -187,7 +205,7 @@ def _nodes_of(recipe: Recipe, group: FeatureGroup, key: str, report: Any) -> Ite
                 )
 
 
-def _check_group(group: FeatureGroup, key: str, report: Any) -> None:
+def _check_group(recipe: Recipe, group: FeatureGroup, key: str, report: Any) -> None:
     from riskml.expression import parse
 
     if group.name is None and (group.where or group.offset or group.match):
@@ -208,6 +226,8 @@ def _check_group(group: FeatureGroup, key: str, report: Any) -> None:
     for column in columns:
         if column.startswith("event."):
             report(f"{key}.where", f"`{column}` is not available in a filter", "filter on columns of the source")
+        elif group.source == "events" and recipe.labels.path is None and column == recipe.labels.label:
+            report(f"{key}.where", f"`{column}` is the label, which is known only later", _LABEL_HINT)
 
 
 def _keys_of(

@@ -51,7 +51,20 @@ def long_plan(aggregates: tuple[str, ...], sources: tuple[str, ...] = ("events",
                 label = f"{source}_{name}_{window}"
                 lag, strength = (2 * DAY, 5.0) if name == "rate" else (0, 0.0)
                 nodes.append(
-                    Node(label, source, ("user",), ("user_id",), None, window, 0, name, column or None, 0.1, strength, lag)
+                    Node(
+                        label,
+                        source,
+                        ("user",),
+                        ("user_id",),
+                        None,
+                        window,
+                        0,
+                        name,
+                        column or None,
+                        0.1,
+                        strength,
+                        lag,
+                    )
                 )
     return FeaturePlan(tuple(nodes), (), ())
 
