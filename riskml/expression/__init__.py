@@ -17,7 +17,7 @@ from riskml.errors import ExpressionError, near_matches
 from riskml.expression.event import Closure, compile_event
 from riskml.expression.syntax import MAX_DEPTH, Column, Node, depth, parse_tree, walk
 from riskml.expression.table import evaluate_table
-from riskml.expression.values import EVENT_TIME, Array, Scalar, missing, read_scalar, read_vector
+from riskml.expression.values import EVENT_TIME, Array, Scalar, Vector, missing, read_scalar, read_vector
 
 __all__ = ["EVENT_TIME", "Expression", "as_columns", "parse"]
 
@@ -53,7 +53,9 @@ class Expression:
             raise ExpressionError(f"the columns of `{_short(self.text)}` differ in length")
         found = evaluate_table(self._tree, {name: read_vector(name, array) for name, array in arrays.items()})
         if found.kind == "time":
-            raise self._time_result()
+            if not found.null().all():
+                raise self._time_result()
+            found = Vector("number", np.full(found.values.shape, np.nan))
         values = np.broadcast_to(found.values, (sizes.pop(),))
         if found.kind == "text":
             return values.copy()

@@ -223,8 +223,12 @@ def _local_hour_scalar(parts: Sequence[Scalar]) -> Scalar:
 def _local_hour_vector(parts: Sequence[Vector]) -> Vector:
     micros = as_times(parts[0])
     quarters = np.where(micros == NEVER, NEVER, micros // _QUARTER * _QUARTER)
+    back: Array = np.arange(1)
+    if len(parts[1].values) == 1:  # one zone for all: ask once per quarter of an hour
+        quarters, back = np.unique(quarters, return_inverse=True)
     hours = _by_distinct("local_hour", (Vector("time", quarters), parts[1]), _local_hour_scalar)
-    return hours if hours.kind == "number" else Vector("number", np.full(hours.values.shape, np.nan))
+    numbers = hours.values if hours.kind == "number" else np.full(hours.values.shape, np.nan)
+    return Vector("number", numbers[back] if len(parts[1].values) == 1 else numbers)
 
 
 def choose(name: str, parts: Sequence[Vector], pick: Callable[[Sequence[Array]], Array]) -> Vector:
@@ -232,7 +236,7 @@ def choose(name: str, parts: Sequence[Vector], pick: Callable[[Sequence[Array]],
     kinds = {part.kind for part in parts if not part.null().all()}
     if len(kinds) > 1:
         raise ExpressionError(f"{name} mixes texts, numbers or times", "give values of one kind")
-    kind: Kind = next(iter(kinds), "text")
+    kind: Kind = next(iter(kinds), "time" if any(part.kind == "time" for part in parts) else parts[0].kind)
     empty = {"number": np.array([np.nan]), "time": np.array([NEVER]), "text": np.array([None], dtype=object)}
     return Vector(kind, pick([part.values if part.kind == kind else empty[kind] for part in parts]))
 

@@ -70,8 +70,10 @@ def _arithmetic(sign: str, left: Vector, right: Vector) -> Vector:
 
 def _move(sign: str, left: Vector, right: Vector) -> Vector:
     """Time - time in seconds; time ± seconds and seconds + time as times."""
+    null = left.null() | right.null()
+    if null.all():
+        return Vector("number", np.full(null.shape, np.nan))
     if left.kind == "time" and right.kind == "time" and sign == "-":
-        null = left.null() | right.null()
         gap = np.where(null, 0, left.values) - np.where(null, 0, right.values)
         return Vector("number", np.where(null, np.nan, gap / 1e6))
     if left.kind == "time" and right.kind != "time":

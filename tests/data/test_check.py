@@ -217,7 +217,7 @@ CASES: dict[str, tuple[Callable[[World], None], str, str]] = {
         "logins: 100.0% of rows became known more than a day",
     ),
     "unknown events": (
-        _labels(lambda f: f.assign(event=f["event"].where(f.index > 2, 10**6 + f.index))),
+        _labels(lambda f: f.assign(event=f["event"].where(f.index > 2, f["event"] + 10**6))),
         "breach",
         "3 of",
     ),
@@ -313,7 +313,7 @@ CASES: dict[str, tuple[Callable[[World], None], str, str]] = {
         _both(
             _known_outcome("a", lambda y: y + np.arange(ROWS)),
             _recipe(derive={"d": "a - device_age"}, events__inputs=("a", "device_age")),
-            lambda w: w.events.__setitem__("device_age", np.arange(ROWS)),
+            _events(lambda f: f.assign(device_age=np.arange(ROWS))),
         ),
         "breach",
         "`d` alone separates",
