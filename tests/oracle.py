@@ -36,8 +36,9 @@ def history(node, tables, labels):
     for i, time, available in clocks:
         row = {name: plain(value) for name, value in table.frame.iloc[i].items()}
         used = {*node.source_keys, node.column, *(parse(node.where).columns if node.where else ())}
-        for name in used & set(later):
-            available = max(available, math.inf if row[later[name]] is None else row[later[name]].value // 1000)
+        for name in used & {*later, *later.values()}:
+            name = name if name in later.values() else later[name]
+            available = max(available, math.inf if row[name] is None else row[name].value // 1000)
         if node.where and parse(node.where).evaluate_row(row) in (None, 0.0):
             continue
         order = (time, row[stream.sequence] if stream.sequence else 0, row[stream.id])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.features.worlds import World, worlds
 from hypothesis import HealthCheck, Phase, given, settings
-from tests.oracle import oracle
 
 from riskml.features.local import node_values
+from tests.features.worlds import World, worlds
+from tests.oracle import oracle
 
-PROFILE = dict(
-    deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), suppress_health_check=list(HealthCheck)
-)
+PROFILE = {
+    "deadline": None,
+    "phases": (Phase.explicit, Phase.reuse, Phase.generate),
+    "suppress_health_check": list(HealthCheck),
+}
 
 
 def check_against_oracle(world: World) -> None:

@@ -14,11 +14,11 @@ from riskml.features.plan import FeaturePlan
 from tests.features.leakage import assert_nothing_leaks
 from tests.features.worlds import SPAN, STEP, World, worlds
 
-PROFILE = dict(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
+PROFILE = {
+    "deadline": None,
+    "phases": (Phase.explicit, Phase.reuse, Phase.generate),
+    "suppress_health_check": list(HealthCheck),
+}
 
 
 def alone(world: World, engine=compute) -> None:

@@ -44,21 +44,19 @@ def shared_codes(left: pd.Series[Any], right: pd.Series[Any] | None, what: str) 
 
 def combine(parts: Sequence[tuple[Ints, Ints, int]]) -> tuple[Ints, Ints, int]:
     """One code per combination of the parts; null where any part is null."""
-    left, right, size = parts[0]
-    for more_left, more_right, more in parts[1:]:
-        split = len(left)
-        first = np.r_[left, right] if left is not right else left
-        second = np.r_[more_left, more_right] if left is not right else more_left
-        both = np.where((first < 0) | (second < 0), -1, first * more + second)
+    if len(parts) == 1:
+        return parts[0]
+    one = all(left is right for left, right, _ in parts)
+    split = len(parts[0][0])
+    codes, size = np.zeros(1, np.int64), 1
+    for left, right, more in parts:
+        part = left if one else np.concatenate([left, right])
+        both = np.where((codes < 0) | (part < 0), -1, codes * more + part)
         known = both >= 0
         codes = np.full(len(both), -1, np.int64)
         codes[known], found = pd.factorize(both[known])
         size = len(found)
-        if left is right:
-            left = right = codes
-        else:
-            left, right = codes[:split], codes[split:]
-    return left, right, size
+    return (codes, codes, size) if one else (codes[:split], codes[split:], size)
 
 
 def value_codes(values: pd.Series[Any]) -> tuple[Ints, int]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from riskml.errors import DataError, ExpressionError
 from riskml.expression import EVENT_TIME, as_columns, parse
 from riskml.features import kernels
+from riskml.features.aggregates import of_numbers, of_rows
 from riskml.features.keys import combine, shared_codes, value_codes
 from riskml.features.layout import Layout, Queries, Window, count_spans
 from riskml.features.naming import OF_NUMBERS, OF_VALUES
@@ -156,7 +157,7 @@ class _Engine:
             if source.frame is self.events.frame and own == column:
                 parts.append(shared_codes(self.events.column(own), None, what))
             else:
-                whole = Source(**{**vars(source), "rows": None})
+                whole = replace(source, rows=None)
                 parts.append(shared_codes(self.events.column(own), whole.column(column), what))
         left, right, size = combine(parts)
         return left, right if source.rows is None else right[source.rows], size
@@ -230,13 +231,13 @@ class _Engine:
                 assert node.column is not None
                 if node.column not in values:
                     values[node.column] = self.numbers[node.source, node.column][layout.rows]
-                yield node, _of_numbers(node, window, values[node.column], merges)
+                yield node, of_numbers(node, window, values[node.column], merges)
             elif node.aggregate in OF_VALUES:
                 assert node.column is not None
                 codes, kinds = self.codes[node.source, node.column]
                 yield node, window.distinct(codes[layout.rows], kinds)
             else:
-                yield node, _of_rows(node, window)
+                yield node, of_rows(node, window)
 
     def rate(self, node: Node, layout: Layout, codes: Ints) -> Floats:
         """Smoothed share of frauds among events whose outcome was known at t."""
@@ -244,7 +245,7 @@ class _Engine:
             self.spans = outcome_spans(self.labels)
         spans = self.spans
         start = self.events.time[spans.row] + node.lag + node.offset
-        enter = np.maximum(start, spans.after)
+        enter = np.maximum(np.maximum(start, spans.after), self.events.visible_from(self.read_by(node))[spans.row])
         leave = spans.until if node.window is None else np.minimum(start + node.window, spans.until)
         key = codes[spans.row]
         mask = self.mask(node, self.events)
@@ -260,57 +261,6 @@ class _Engine:
         frauds, goods = tally
         with np.errstate(invalid="ignore"):
             return np.asarray((frauds + node.strength * node.prior) / (frauds + goods + node.strength))
-
-
-def _of_numbers(
-    node: Node, window: Window, values: Floats, merges: dict[tuple[Any, ...], tuple[Floats, Floats]]
-) -> Floats:
-    """An aggregate of a column; ``merges`` keeps what several aggregates of one window share."""
-    count = window.count
-
-    def merged(mode: int) -> tuple[Floats, Floats]:
-        if (mode, node.column) not in merges:
-            merges[mode, node.column] = window.merged(mode, values)
-        return merges[mode, node.column]
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        match node.aggregate:
-            case "sum":
-                return np.asarray(merged(kernels.SUM)[0])
-            case "mean":
-                return np.asarray(merged(kernels.SUM)[0] / count)
-            case "std":
-                spread = merged(kernels.MOMENTS)[1]
-                return np.where(count < 2, np.nan, np.sqrt(spread / np.maximum(count - 1, 1)))
-            case "min":
-                return np.where(count == 0, np.nan, merged(kernels.EXTREMES)[0])
-            case "max":
-                return np.where(count == 0, np.nan, merged(kernels.EXTREMES)[1])
-            case _:
-                return np.asarray(_pick(values, window, node.aggregate == "first"))
-
-
-def _of_rows(node: Node, window: Window) -> Floats:
-    """An aggregate of rows as such."""
-    match node.aggregate:
-        case "count":
-            return window.count
-        case "is_new":
-            return (window.count == 0).astype(np.float64)
-        case "since_first" | "since_last":
-            seconds = window.layout.queries.time
-            when = _pick(window.layout.time, window, node.aggregate == "since_first", 0)
-            return np.where(window.count == 0, np.nan, (seconds - when) / 1e6)
-        case _:
-            raise DataError(f"the local engine does not know `{node.aggregate}`", "update riskml")
-
-
-def _pick(values: npt.NDArray[Any], window: Window, first: bool, empty: float = np.nan) -> npt.NDArray[Any]:
-    """The value of the first or last visible row; ``empty`` where there is none."""
-    if len(values) == 0:
-        return np.full(len(window.count), empty)
-    at = window.ends[0 if first else 1]
-    return np.where(window.count == 0, empty, values[at])
 
 
 def _derived(derived: tuple[Derived, ...], columns: Mapping[str, Any], tables: Tables) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def compile_plan(recipe: Recipe) -> FeaturePlan:
 def _never_inputs(recipe: Recipe) -> dict[str, str]:
     """Columns of the events that a model may not read, and why."""
     events, labels, rule = recipe.events, recipe.labels, recipe.rule
-    found = {name: "is set after the event (events.later)" for name in (*events.later, *events.later.values())}
+    found = dict.fromkeys((*events.later, *events.later.values()), "is set after the event (events.later)")
     if events.id:
         found[events.id] = "identifies the event"
     if labels.path is None and labels.label:

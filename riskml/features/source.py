@@ -40,7 +40,8 @@ class Source:
         time, available_at: int64 microseconds UTC [n].
         time_column: the column ``time`` was read from.
         id, sequence: columns that order rows of equal time, where the stream has them.
-        later: columns that are set after the row, and the column that says when.
+        later: columns that are set after the row, and the column that says when; a feature that reads one of them
+            sees a row only once it is set.
     """
 
     name: str
@@ -155,7 +156,7 @@ def _of_table(name: str, table: Table) -> Source:
         time_column=stream.time,
         id=stream.id,
         sequence=stream.sequence,
-        later=getattr(stream, "later", {}),
+        later={name: when for what, when in getattr(stream, "later", {}).items() for name in (what, when)},
         timezone=stream.timezone,
     )
 
@@ -163,8 +164,9 @@ def _of_table(name: str, table: Table) -> Source:
 def _confirmed_frauds(events: Source, labels: LabelLog) -> Source:
     """The stream "labels": each event that was ever confirmed as fraud, from the first confirmation on.
 
-    Both clocks are ``known_at`` (a label dated before its event waits for it); the columns are those of the event. Labels the rule itself made confirm nothing. An
-    event confirmed twice counts once, and one cleared again later stays: it was a fraud as far as anyone knew.
+    Both clocks are ``known_at`` (a label dated before its event waits for it); the columns are those of the event.
+    Labels the rule itself made confirm nothing. An event confirmed twice counts once, and one cleared again later
+    stays: it was a fraud as far as anyone knew.
     """
     told = np.flatnonzero((labels.fraud == 1) & (labels.route != ROUTES.index("rule")) & (labels.known_at < NEVER))
     told = told[np.lexsort((labels.known_at[told], labels.row[told]))]

@@ -110,6 +110,7 @@ def event_tables(draw: Any) -> Table:
     return table(stream, columns, stamps(steps))
 
 
+KEYS = (("user",), ("device",), ("user", "device"), ("payee",), ("payee", "device"), ("device", "payee"))
 LATE = st.one_of(st.none(), st.integers(0, 6))
 
 
@@ -161,7 +162,11 @@ def nodes(draw: Any, number: int, matures: int) -> Node:
         own = ["user_id", "device_id", "kind", "amount"]
         column = draw(st.sampled_from(own if source == "logins" else [*own, "status"]))
     same = {"user": "user_id", "device": "device_id"}
-    keys = draw(st.sampled_from([("user",), ("device",), ("user", "device"), ("payee",), ("payee", "device")]))
+    keys = draw(
+        st.sampled_from(
+            [("user",), ("device",), ("user", "device"), ("payee",), ("payee", "device"), ("device", "payee")]
+        )
+    )
     crossed = tuple(same.get(key, "user_id") for key in keys)  # the payee is met as a user
     filters = [None, None, "kind == 'x'", "amount > 0", "kind is null or amount <= 1"]
     rated = aggregate == "rate"
@@ -170,7 +175,7 @@ def nodes(draw: Any, number: int, matures: int) -> Node:
         source=source,
         keys=keys,
         source_keys=crossed,
-        where=draw(st.sampled_from(filters + ([] if source == "logins" or rated else ["status == 'bad'"]))),
+        where=draw(st.sampled_from(filters + ([] if source == "logins" else ["status == 'bad'"]))),
         window=draw(st.sampled_from([None, STEP, 3 * STEP, 7 * STEP])),
         offset=draw(st.sampled_from([0, 0, STEP, 4 * STEP])),
         aggregate=aggregate,
