@@ -45,9 +45,10 @@ class World:
             else self.recipe.labels,
             sources={"logins": replace(self.recipe.sources["logins"], path=str(folder / "logins.parquet"))},
         )
-        # The plan itself refuses overwritten columns; here the check must find them on its own.
-        plan = compile_plan(replace(recipe, events=replace(recipe.events, later={})))
-        return check(recipe, read_tables(recipe), plan)
+        # The compiler refuses these inputs too; here the check must find them on its own.
+        allowed = tuple(name for name in recipe.events.inputs if name not in ("id", "status", "fired", "is_fraud"))
+        plan = compile_plan(replace(recipe, events=replace(recipe.events, inputs=allowed)))
+        return check(recipe, read_tables(recipe), replace(plan, inputs=recipe.events.inputs))
 
 
 def sound() -> World:
