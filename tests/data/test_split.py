@@ -1,0 +1,111 @@
+"""Windows, their rows and the tuning folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskml.data.split import folds, plan_windows, split
+from riskml.errors import DataError
+from riskml.recipe.spec import DAY, Events, Labels, Recipe, Threat, Train
+from tests.learning.worlds import GAP, NOW, relabelled, tables, world
+
+
+def recipe(gap: int = GAP, **wish: object) -> Recipe:
+    return Recipe(Threat("t"), Events("events", "e.parquet", "id", "time"), Labels(gap), train=Train(**wish))  # type: ignore[arg-type]
+
+
+def test_windows_lie_backwards_from_now_with_the_gap_between() -> None:
+    """Each window ends one maturity before the next begins, and the last one before now."""
+    made = plan_windows(recipe(test=10 * DAY, calibrate=5 * DAY), tables(np.array([0, NOW - 1])))
+    assert made.test_end == NOW - GAP
+    assert made.test_start == made.test_end - 10 * DAY
+    assert made.calibrate_end == made.test_start - GAP
+    assert made.calibrate_start == made.calibrate_end - 5 * DAY
+    assert made.train_end == made.calibrate_start - GAP
+    assert made.train_start == 0
+    assert (made.train_cut, made.calibrate_cut, made.test_cut) == (made.calibrate_start, made.test_start, NOW)
+
+
+def test_history_shortens_train_and_never_reaches_before_the_log() -> None:
+    """``train.history`` bounds the training window from its end; a longer one than the log changes nothing."""
+    log = tables(np.array([5 * DAY, NOW]))
+    short = plan_windows(recipe(test=10 * DAY, calibrate=5 * DAY, history=7 * DAY), log)
+    long = plan_windows(recipe(test=10 * DAY, calibrate=5 * DAY, history=900 * DAY), log)
+    assert short.train_start == short.train_end - 7 * DAY
+    assert long.train_start == 5 * DAY
+
+
+def test_a_log_too_short_is_refused_with_the_numbers() -> None:
+    """The error names what the windows need and what there is."""
+    with pytest.raises(DataError, match=r"spans 60 days .* take 177 \(test 28, calibrate 14, 3 × 45"):
+        plan_windows(recipe(gap=45 * DAY), tables(np.array([0, NOW])))
+
+
+def test_rows_are_those_of_the_window_at_their_own_cut() -> None:
+    """Rows and outcomes equal a row-by-row reading of the definition; unknown outcomes stay in test alone."""
+    made = world(n=400)
+    late = made.log.known_at > made.windows.train_cut
+    made = relabelled(made, ~late | (np.arange(len(late)) % 2 == 0))
+    found, w = split(made.windows, made.table.time, made.log), made.windows
+    for start, end, cut, rows, y, keep in (
+        (w.train_start, w.train_end, w.train_cut, found.train, found.y_train, False),
+        (w.calibrate_start, w.calibrate_end, w.calibrate_cut, found.calibrate, found.y_calibrate, False),
+        (w.test_start, w.test_end, w.test_cut, found.test, found.y_test, True),
+    ):
+        outcome = made.log.outcome(cut)
+        expected = [i for i, t in enumerate(made.table.time) if start <= t < end and (keep or outcome[i] >= 0)]
+        assert sorted(rows.tolist()) == expected
+        assert np.all(np.diff(made.table.time[rows]) >= 0)
+        assert y.tolist() == outcome[rows].tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(20, 300),
+    st.floats(0.02, 0.5),
+    st.integers(1, 4),
+    st.integers(0, 30),
+    st.booleans(),
+)
+def test_folds_never_look_back_over_the_gap(seed: int, n: int, rate: float, count: int, gap: int, coarse: bool) -> None:
+    """Whatever had to give way, each fold trains a real gap before its block, blocks do not overlap, both have both."""
+    draw = np.random.default_rng(seed)
+    time = np.sort(draw.integers(0, 20 if coarse else 400, n)) * DAY
+    y = (draw.random(n) < rate).astype(np.int8)
+    made = folds(time, y, count, gap * DAY)
+    assert len(made.folds) <= count
+    assert made.gap <= gap * DAY
+    assert bool(made.notes) or (len(made.folds) == count and made.gap == gap * DAY)
+    before = -1
+    for fold in made.folds:
+        last = int(time[fold.train].max())
+        assert last + made.gap <= fold.start if made.gap else last < fold.start
+        assert fold.start <= time[fold.valid].min() and time[fold.valid].max() < fold.end
+        assert fold.valid[0] > before
+        before = int(fold.valid[-1])
+        assert set(y[fold.train]) == set(y[fold.valid]) == {0, 1}
+
+
+def test_with_plenty_of_frauds_nothing_gives_way() -> None:
+    """Enough frauds and time give all folds with the full gap, about equally many frauds each, and no note."""
+    draw = np.random.default_rng(0)
+    time = np.sort(draw.integers(0, 300 * DAY, 5_000))
+    y = (draw.random(5_000) < 0.1).astype(np.int8)
+    made = folds(time, y, 3, 7 * DAY)
+    counts = [int(y[fold.valid].sum()) for fold in made.folds]
+    assert (len(made.folds), made.gap, made.notes) == (3, 7 * DAY, ())
+    assert max(counts) - min(counts) <= 3
+
+
+def test_a_short_window_says_what_it_gave_up() -> None:
+    """A gap longer than the training window is shortened, and the note says by how much."""
+    time = np.sort(np.random.default_rng(3).integers(0, 20 * DAY, 2_000))
+    y = (np.arange(2_000) % 20 == 0).astype(np.int8)
+    made = folds(time, y, 3, 30 * DAY)
+    assert made.folds
+    assert made.gap < 30 * DAY
+    assert any("not 30" in note for note in made.notes)

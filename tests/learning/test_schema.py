@@ -1,0 +1,76 @@
+"""What the model reads, from a table and from one event."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riskml.errors import DataError
+from riskml.learning.schema import Schema, learn_schema
+
+SCHEMA = Schema(("x", "c", "z"), {"x": "number", "c": "category", "z": "number"}, {"c": ("AT", "CH", "1")})
+numbers = st.one_of(st.none(), st.floats(width=64), st.integers(-(2**60), 2**60), st.booleans())
+words = st.one_of(st.none(), st.sampled_from(["AT", "CH", "DE", "1", ""]), st.text(max_size=3))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(numbers, words, st.floats(allow_nan=True)), min_size=1, max_size=12))
+def test_a_table_and_its_rows_are_encoded_alike(rows: list[tuple[object, object, float]]) -> None:
+    """Encoding events one at a time gives bit for bit what the table gives, whatever nulls and strangers are in it."""
+    x = [float("nan") if r[0] is None else r[0] for r in rows]
+    frame = pd.DataFrame(
+        {
+            "z": [r[2] for r in rows],
+            "x": np.array(x, dtype=np.float64),
+            "c": pd.Series([r[1] for r in rows], dtype=object),
+        }
+    )
+    table = SCHEMA.encode(frame).astype(np.float64)
+    single = np.array([SCHEMA.encode_row({"x": r[0], "c": r[1], "z": r[2], "more": 1}) for r in rows])
+    assert np.array_equal(table, single, equal_nan=True)
+    assert not np.isinf(table).any()
+
+
+@pytest.mark.parametrize("kind", ["object", "category", "str"])
+def test_codes_do_not_depend_on_the_batch(kind: str) -> None:
+    """The code of a category is the one learned, however the column is stored and whatever else is in it."""
+    column = pd.Series(["CH", None, "DE", "AT"]).astype(kind)
+    frame = pd.DataFrame({"x": 0.0, "c": column, "z": 0.0})
+    assert SCHEMA.encode(frame)[:, 1].tolist()[:1] == [1.0]
+    assert np.isnan(SCHEMA.encode(frame)[1:3, 1]).all()
+    assert SCHEMA.encode(frame, np.array([3]))[:, 1].tolist() == [0.0]
+
+
+def test_rare_categories_are_not_learned() -> None:
+    """A category below the least count, or seen only outside the training rows, is unseen."""
+    frame = pd.DataFrame({"c": ["a"] * 30 + ["b"] * 5 + [None] * 30 + ["late"] * 50})
+    made = learn_schema(["c"], {"c": "category"}, frame, np.arange(65), least=20)
+    assert made.categories == {"c": ("a",)}
+    assert math.isnan(made.encode_row({"c": "b"})[0])
+
+
+def test_a_missing_column_is_refused_with_a_near_match() -> None:
+    """The error names the column and the nearest one there is."""
+    with pytest.raises(DataError, match="`c`"):
+        SCHEMA.encode(pd.DataFrame({"x": [1.0], "z": [1.0]}))
+    with pytest.raises(DataError) as caught:
+        Schema(("amount",), {"amount": "number"}, {}).encode_row({"amonut": 1.0})
+    assert "amonut" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", ["12", b"1", [1]])
+def test_words_are_no_numbers(value: object) -> None:
+    """A number sent as text is refused, not guessed."""
+    with pytest.raises(DataError, match="should be a number"):
+        SCHEMA.encode_row({"x": value, "c": None, "z": 0.0})
+
+
+def test_survives_json() -> None:
+    """A schema read from its JSON is the same schema."""
+    assert Schema.from_dict(json.loads(json.dumps(SCHEMA.to_dict()))) == SCHEMA

@@ -1,0 +1,209 @@
+"""The study: reproducible, resumable, and honest about its end."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from riskml.errors import TrainingError
+from riskml.learning import search as search_module
+from riskml.learning.boost import Stopped, bin_rows, check_params, curve, fit
+from riskml.learning.journal import Journal, Trial
+from riskml.learning.objective import average_precision
+from riskml.learning.search import Budget, FoldRows, search, summarise
+from riskml.learning.space import RANGES, Space
+
+BUDGET = Budget(trials=5, seconds=None, parallel=2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def fold_rows() -> list[FoldRows]:
+    """Two folds over 600 rows whose outcome follows two columns."""
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(600, 4)).astype(np.float32)
+    y = (draw.random(600) < 1 / (1 + np.exp(-2 * X[:, 0] - X[:, 1] + 1))).astype(np.int8)
+    rows = bin_rows(X, y)
+    return [
+        FoldRows(rows.subset(np.arange(300)), rows.subset(np.arange(300, 450))),
+        FoldRows(rows.subset(np.arange(450)), rows.subset(np.arange(450, 600))),
+    ]
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few rounds are enough here."""
+    monkeypatch.setattr(search_module, "MOST_ROUNDS", 30)
+    monkeypatch.setattr(search_module, "PATIENCE", 10)
+
+
+def run(folds: list[FoldRows], path: Path | None = None, **change: object) -> search_module.Search:
+    budget = replace(BUDGET, **change)  # type: ignore[arg-type]
+    return search(folds, Space(100), average_precision, budget, Journal(path, "key"))
+
+
+def plain(trials: tuple[Trial, ...]) -> list[Trial]:
+    return [replace(trial, seconds=0.0) for trial in trials]
+
+
+def test_trial_zero_is_the_default_and_best_the_highest(fold_rows: list[FoldRows]) -> None:
+    """The study starts from the strong default, stays inside its ranges and ranks by the mean over folds."""
+    found = run(fold_rows)
+    assert dict(found.trials[0].params) == Space(100).first()
+    assert [trial.number for trial in found.trials] == list(range(5))
+    for trial in found.trials:
+        assert all(RANGES[name][0] <= trial.params[name] <= RANGES[name][1] for name in trial.params)  # type: ignore[operator]
+        assert trial.value == pytest.approx(np.mean(trial.folds))
+    assert found.best.value == max(trial.value for trial in found.trials)
+
+
+def test_same_seed_same_trials_whatever_finishes_first(
+    fold_rows: list[FoldRows], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials do not depend on cores or on the order in which they finish, and a longer study begins like a shorter."""
+    first = run(fold_rows)
+    timed = search_module._timed
+    slow = threading.Event()
+
+    def late(*args: object) -> object:
+        if not slow.is_set():
+            slow.set()
+            time.sleep(0.3)
+        return timed(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(search_module, "_timed", late)
+    monkeypatch.setattr(search_module.os, "cpu_count", lambda: 1)
+    again = run(fold_rows)
+    assert plain(again.trials) == plain(first.trials)
+    assert plain(run(fold_rows, trials=3).trials) == plain(first.trials)[:3]
+    assert plain(run(fold_rows, seed=4).trials) != plain(first.trials)
+
+
+def test_an_interrupt_loses_no_finished_trial(fold_rows: list[FoldRows], tmp_path: Path) -> None:
+    """Whatever trial Ctrl-C follows, the journal holds all finished ones; a resumed study equals an unbroken one."""
+    whole = run(fold_rows)
+    for cut in (1, 2, 3, 4):
+        path = tmp_path / f"{cut}.jsonl"
+
+        def told(finished: int, trial: Trial, cut: int = cut) -> None:
+            if finished == cut:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            search(fold_rows, Space(100), average_precision, BUDGET, Journal(path, "key"), told)
+        kept = Journal(path, "key").found
+        assert len(kept) >= cut
+        ran: list[int] = []
+        resumed = search(fold_rows, Space(100), average_precision, BUDGET, _Counting(path, "key", ran), None)
+        assert plain(resumed.trials) == plain(whole.trials)
+        assert not set(ran) & set(kept)
+
+
+class _Counting(Journal):
+    """A journal that notes which trials really ran."""
+
+    def __init__(self, path: Path, key: str, ran: list[int]) -> None:
+        super().__init__(path, key)
+        self.ran = ran
+
+    def append(self, trial: Trial) -> None:
+        self.ran.append(trial.number)
+        super().append(trial)
+
+
+def test_an_interrupt_may_finish_with_the_best_so_far(fold_rows: list[FoldRows]) -> None:
+    """On request an interrupted study ends with what it has; with nothing finished the interrupt goes on."""
+
+    def told(finished: int, trial: Trial) -> None:
+        if finished == 3:
+            raise KeyboardInterrupt
+
+    found = search(fold_rows, Space(100), average_precision, BUDGET, Journal(None, ""), told, "finish")
+    assert found.interrupted and len(found.trials) == 3
+
+    def at_once(params: object, y: object) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(fold_rows, Space(100), at_once, BUDGET, Journal(None, ""), None, "finish")
+
+
+def test_a_spent_budget_starts_no_round(fold_rows: list[FoldRows]) -> None:
+    """The first round always runs; once the seconds are spent no other does, and the result says so."""
+    found = run(fold_rows, seconds=0.0)
+    assert len(found.trials) == 2 and found.out_of_time
+    assert plain(found.trials) == plain(run(fold_rows, trials=2).trials)
+
+
+def test_fixed_parameters_leave_the_search(fold_rows: list[FoldRows]) -> None:
+    """What the recipe fixes is used as it is and not searched, rounds included."""
+    space = Space(100, {"num_leaves": 4, "num_iterations": 7, "max_bin": 63})
+    found = search(fold_rows, space, average_precision, replace(BUDGET, trials=2), Journal(None, ""))
+    for trial in found.trials:
+        assert trial.iterations == 7 and "num_leaves" not in trial.params
+        assert space.complete(trial.params)["num_leaves"] == 4
+
+
+def test_the_mean_curve_decides() -> None:
+    """Rounds are those of the best mean over folds; a fold that stopped early keeps its last score."""
+    value, per_fold, rounds = summarise([[0.1, 0.5, 0.3], [0.2, 0.2, 0.6, 0.7]])
+    assert (value, per_fold, rounds) == (pytest.approx(0.5), (0.3, 0.7), 20)
+    assert summarise([[0.4, 0.4]])[2] == 5
+
+
+def test_a_stop_ends_a_fold_between_rounds(fold_rows: list[FoldRows]) -> None:
+    """A worker that sees the flag gives up at once."""
+    stop = threading.Event()
+    stop.set()
+    fold = fold_rows[0]
+    with pytest.raises(Stopped):
+        curve(fold.train, fold.valid, {}, average_precision, 50, 10, 1, stop)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("num_leafs", "`num_leaves`"), ("eta", "alias"), ("deterministic", "remove it"), ("seed", "remove it")],
+)
+def test_unknown_and_reserved_parameters_are_refused(name: str, hint: str) -> None:
+    """A misspelt, aliased or reserved LightGBM parameter is an error with a hint, never ignored."""
+    with pytest.raises(TrainingError, match=name) as caught:
+        check_params({name: 1})
+    assert hint in caught.value.hint
+    check_params({"num_leaves": 7, "num_iterations": 50, "max_bin": 63, "path_smooth": 1.0})
+
+
+def test_same_rows_same_bytes() -> None:
+    """Training twice gives the same text, another seed another one; names LightGBM cannot store are no obstacle."""
+    draw = np.random.default_rng(0)
+    X, y = draw.normal(size=(500, 2)).astype(np.float32), (draw.random(500) < 0.3).astype(np.int8)
+    params = {"bagging_fraction": 0.5, "bagging_freq": 1}
+    first = fit(X, y, params, 5, (1, 2), names=("plain", "growth(7d)"))
+    assert first == fit(X, y, params, 5, (1, 2), names=("plain", "growth(7d)"))
+    assert first[0] != first[1]
+    assert "feature_names=plain f1" in first[0]
+
+
+TRIAL = Trial(0, {"num_leaves": 7, "learning_rate": 0.1}, 0.25, (0.2, 0.3), 15, 1.5)
+
+
+def test_journal_keeps_trials_of_its_own_study_only(tmp_path: Path) -> None:
+    """Trials come back exactly; another key starts anew; a last line cut short by a crash costs that line alone."""
+    path = tmp_path / "deep" / "trials.jsonl"
+    Journal(path, "a").append(TRIAL)
+    Journal(path, "a").append(replace(TRIAL, number=1))
+    with path.open("a") as file:
+        file.write('{"number": 2, "par')
+    held = Journal(path, "a")
+    assert held.found == {0: TRIAL, 1: replace(TRIAL, number=1)}
+    assert held.recall(0, TRIAL.params) == TRIAL
+    assert held.recall(0, {"num_leaves": 8}) is None
+    assert len(path.read_text().splitlines()) == 3
+    assert Journal(path, "b").found == {}
+    path.write_bytes(b"\xff\xfe rubbish")
+    assert Journal(path, "a").found == {}
+    assert json.loads(path.read_text().splitlines()[0])["key"] == "a"
