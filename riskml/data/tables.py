@@ -243,7 +243,8 @@ def fingerprint(frame: pd.DataFrame) -> str:
 
 
 def _hashable(series: pd.Series[Any]) -> tuple[Any, str]:
-    series = plain(series, exact=True)
+    if pd.api.types.is_extension_array_dtype(series.dtype):
+        series = plain(series, exact=True)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     if pd.api.types.is_datetime64_dtype(series.dtype):
