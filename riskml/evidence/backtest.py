@@ -22,7 +22,7 @@ from riskml.evidence.baselines import Policy, compare, retuned
 from riskml.evidence.log import Counts, Points, Sample, amounts, operating_points, sample
 from riskml.evidence.money import NetValue, net_value
 from riskml.evidence.panels import Immature, Week, immature, weeks
-from riskml.evidence.replace import Evidence, judge_replace, largest_cluster, measure
+from riskml.evidence.replace import Evidence, judge_replace, largest_cluster, measure, settled
 from riskml.evidence.rule import Incumbent, incumbent
 from riskml.evidence.swap import Saved, SwapRow, saved, swap_table
 from riskml.evidence.verdict import Verdict, plain
@@ -154,7 +154,7 @@ def backtest(
         "model": units.model,
         "rule or model": units.rule | units.extra,
     }
-    by_week = weeks(units, taken.start, taken.end)
+    by_week = weeks(settled(units), taken.start, taken.end)
     asked, other = (found.add, found.replace) if spec.question == "add" else (found.replace, found.add)
     return Backtest(
         threat=recipe.threat.name,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from riskml.evidence import verdict as v
 from riskml.evidence.bootstrap import Draws, resample
-from riskml.evidence.replace import FEW_FRAUDS
+from riskml.evidence.replace import settled
 from riskml.evidence.rule import replay
 from riskml.evidence.units import Units
 from riskml.evidence.verdict import Interval
@@ -49,9 +49,7 @@ class Policy:
 
 def compare(units: Units, policies: Mapping[str, Bools], spec: Backtest, days: float) -> tuple[Policy, ...]:
     """Every policy in the order given."""
-    stopped = units.sampled | units.closed
-    if (stopped & units.known_fraud).sum() < FEW_FRAUDS:
-        units = units.close(stopped)
+    units = settled(units)
     return tuple(_policy(name, alert, units, spec, days) for name, alert in policies.items())
 
 

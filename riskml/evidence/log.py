@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from riskml.data.tables import Tables
     from riskml.recipe.spec import Recipe
 
-__all__ = ["Counts", "Points", "Sample", "eligible_rows", "operating_points", "sample"]
+__all__ = ["Counts", "Points", "Sample", "eligible_rows", "episodes", "first_fired", "operating_points", "sample"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -88,12 +88,8 @@ def operating_points(
     rows = calibrate_events(windows, time, able)
     known = log.outcome(windows.calibrate_cut)[rows] == 1
     folding = episodes(recipe, tables, rows)
-    first = np.zeros(len(time), bool)
-    first[rows[folding.first_where(inc.fired[rows])]] = True
-    past = able & (time < windows.calibrate_start)
-    volume = alert_volume(
-        windows, time, inc.fired & (first | past), int(known.sum()), recipe.train.alerts_per_day, able
-    )
+    fired = first_fired(recipe, tables, inc)
+    volume = alert_volume(windows, time, fired, int(known.sum()), recipe.train.alerts_per_day, able)
     quiet = ~folding.any(inc.fired[rows])
     best = np.asarray(folding.most(margins[rows]), np.float64)
     amount = np.asarray(folding.most(amounts(recipe, tables, rows)), np.float64)
@@ -105,6 +101,16 @@ def operating_points(
         rule_alerts=volume.per_day,
         source=volume.source,
     )
+
+
+def first_fired(recipe: Recipe, tables: Tables, inc: Incumbent) -> Bools:
+    """The rule's alerts with retries counted once: of each episode, the first comparable event it fired on [n]."""
+    rows = np.flatnonzero(inc.comparable)
+    if not len(rows):
+        return inc.fired.copy()
+    first = np.zeros(len(inc.fired), bool)
+    first[rows[episodes(recipe, tables, rows).first_where(inc.fired[rows])]] = True
+    return np.asarray(first & inc.fired)
 
 
 def episodes(recipe: Recipe, tables: Tables, rows: Int64) -> Folding:

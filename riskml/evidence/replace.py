@@ -29,6 +29,7 @@ __all__ = [
     "judge_replace",
     "largest_cluster",
     "measure",
+    "settled",
     "ways_used",
 ]
 
@@ -133,6 +134,13 @@ def _mark(units: Units) -> str:
     if (only_rule & units.closed).any():
         return v.UNKNOWN
     return v.ESTIMATED if (only_rule & units.sampled).any() else v.OBSERVED
+
+
+def settled(units: Units) -> Units:
+    """The units with stopped ones bounded, where releases show too few frauds to estimate anything by parts."""
+    stopped = units.sampled | units.closed
+    few = int((stopped & units.known_fraud).sum()) < FEW_FRAUDS
+    return units.close(stopped) if few else units
 
 
 def control_share(

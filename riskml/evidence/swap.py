@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from riskml.evidence import verdict as v
 from riskml.evidence.bootstrap import resample
-from riskml.evidence.replace import FEW_FRAUDS, control_share, ways_used
+from riskml.evidence.replace import FEW_FRAUDS, control_share, settled, ways_used
 from riskml.evidence.units import Units
 from riskml.evidence.verdict import Interval
 from riskml.recipe.spec import Backtest
@@ -93,8 +93,7 @@ def saved(units: Units, spec: Backtest) -> tuple[Saved, ...]:
     decides nothing, but stands beside the first.
     """
     stopped = units.sampled | units.closed
-    released = stopped & units.known_fraud
-    honest = units if released.sum() >= FEW_FRAUDS or not stopped.any() else units.close(stopped)
+    honest = settled(units)
     if not stopped.any():
         basis, mark = "outcomes", v.OBSERVED
     elif honest.closed.any():

@@ -221,7 +221,7 @@ def _basis(facts: Mapping[str, Any]) -> list[str]:
         f"Only matured decisions count; {facts['immature']['events']:,} younger ones wait, "
         f"{facts['immature']['frauds']:,} of them known frauds already.",
         f"The rule fired {rule['fired']:,} times and let {rule['released']:,} through; "
-        f"{found['released']:,} releases fall on rule-only alerts.",
+        f"{found['released']:,} of those were rule-only alerts.",
         f"{found['clusters']:.0f} effective fraud clusters by {' and '.join(found['ways'])}; the largest "
         f"campaign holds {facts['largest_share']:.0%} of known frauds.",
     ]

@@ -15,7 +15,7 @@ from riskml.data.labels import label_log
 from riskml.data.split import Windows
 from riskml.errors import DataError
 from riskml.evidence.backtest import Backtest, backtest
-from riskml.evidence.log import operating_points, sample
+from riskml.evidence.log import first_fired, operating_points, sample
 from riskml.evidence.rule import incumbent
 from riskml.recipe.spec import DAY, Costs, Episode, Events, Labels, Recipe, Rule, RuleVersion, Threat, Train
 from riskml.recipe.spec import Backtest as Spec
@@ -186,6 +186,30 @@ def test_retries_fold_into_one_episode() -> None:
         int((times.sort_values().diff().fillna(1e18) > 2 * DAY).sum()) for _, times in frame.groupby("user")["t"]
     )
     assert len(taken.units) == slow
+
+
+def test_retries_count_once_when_volumes_are_matched() -> None:
+    """Of each episode only the first firing is an alert to match, and ADD's allowance is spent on episodes."""
+    tables, margins, windows, _ = world()
+    spec = recipe(episode=Episode(("user",), 10 * DAY))
+    inc, log = incumbent(spec, tables), label_log(spec, tables)
+    assert inc is not None
+    once = first_fired(spec, tables, inc)
+    user, time = tables.events.frame["user"].to_numpy(), tables.events.time
+    rows = np.flatnonzero(inc.comparable)
+    slow = np.zeros(len(time), bool)
+    last, spent = {}, {}
+    for i in rows:
+        spent[user[i]] = user[i] in last and time[i] - last[user[i]] <= 10 * DAY and spent[user[i]]
+        slow[i] = inc.fired[i] and not spent[user[i]]
+        spent[user[i]] = spent[user[i]] or bool(inc.fired[i])
+        last[user[i]] = time[i]
+    assert np.array_equal(once, slow) and once.sum() < inc.fired.sum()
+    points = operating_points(spec, tables, windows, log, inc, 1.0, margins)
+    inside = inc.comparable & (time >= windows.calibrate_start) & (time < windows.calibrate_end)
+    over = {user[i] for i in np.flatnonzero(inside & (margins >= points.add))}
+    fired = {user[i] for i in np.flatnonzero(inside & inc.fired)}
+    assert len(over - fired) <= 0.5 * (once & inside).sum() + 1
 
 
 def test_net_value_needs_declared_costs() -> None:
