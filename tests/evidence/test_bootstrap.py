@@ -1,0 +1,60 @@
+"""Resampling whole clusters, paired over columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from riskml.evidence.bootstrap import quantiles, resample
+from riskml.evidence.verdict import binomial
+
+
+def slow_draws(column: np.ndarray, groups: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    names = np.unique(groups)
+    sums = np.array([column[groups == name].sum() for name in names])
+    return np.array([sums[rng.integers(0, len(names), len(names))].sum() for _ in range(draws)])
+
+
+def test_draws_have_the_spread_of_a_plain_cluster_bootstrap() -> None:
+    """Mean and spread of the totals equal those of redrawing clusters one by one."""
+    rng = np.random.default_rng(5)
+    groups = rng.integers(0, 200, 3000)
+    column = np.where(groups < 60, rng.exponential(1, 3000), 0.0)
+    fast = resample({"x": column}, groups, 4000, 1)["x"]
+    slow = slow_draws(column, groups, 4000, 2)
+    assert fast.mean() == pytest.approx(slow.mean(), rel=0.02)
+    assert fast.std() == pytest.approx(slow.std(), rel=0.05)
+    assert np.allclose(quantiles(fast, 0.95), quantiles(slow, 0.95), rtol=0.03)
+
+
+def test_columns_are_drawn_together() -> None:
+    """A column and its double stay in step in every draw; totals are exact."""
+    rng = np.random.default_rng(6)
+    x, groups = rng.random(300), rng.integers(0, 50, 300)
+    drawn = resample({"x": x, "y": 2 * x}, groups, 100, 3)
+    assert np.allclose(drawn["y"], 2 * drawn["x"]) and drawn.total("x") == pytest.approx(x.sum())
+
+
+def test_seed_decides_and_silence_stays_silent() -> None:
+    """One seed gives one result; nothing to draw gives zeros."""
+    x, groups = np.arange(20.0), np.arange(20)
+    assert np.array_equal(resample({"x": x}, groups, 50, 1)["x"], resample({"x": x}, groups, 50, 1)["x"])
+    assert not np.array_equal(resample({"x": x}, groups, 50, 1)["x"], resample({"x": x}, groups, 50, 2)["x"])
+    assert not resample({"x": np.zeros(20)}, groups, 50, 1)["x"].any()
+    assert resample({"x": np.zeros(0)}, np.zeros(0, np.int64), 5, 1).total("x") == 0
+
+
+def test_binomial_bounds_are_exact() -> None:
+    """Clopper-Pearson: the ends give the tail exactly, and nothing seen excludes nothing."""
+    low, high = binomial(3 / 20, 20, 0.95)
+    tail = lambda p, ks: sum(_pmf(20, k, p) for k in ks)  # noqa: E731
+    assert tail(low, range(3, 21)) == pytest.approx(0.025) and tail(high, range(4)) == pytest.approx(0.025)
+    assert binomial(0.0, 30, 0.95) == (0.0, pytest.approx(1 - 0.025 ** (1 / 30)))
+    assert binomial(float("nan"), 0, 0.95) == (0.0, 1.0)
+
+
+def _pmf(n: int, k: int, p: float) -> float:
+    from math import comb
+
+    return comb(n, k) * p**k * (1 - p) ** (n - k)

@@ -1,0 +1,93 @@
+"""Units: what counts as seen, how often, and how attempts fold into one."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskml.evidence.units import Folding, Units, fold, pack
+
+
+def units(**change: object) -> Units:
+    """Six units: open fraud, open good, released, unreleased, closed, open unknown."""
+    body: dict[str, object] = {
+        "model": np.array([1, 0, 1, 1, 0, 1], bool),
+        "extra": np.array([1, 0, 1, 0, 0, 0], bool),
+        "rule": np.array([0, 0, 1, 1, 1, 0], bool),
+        "enforced": True,
+        "released": np.array([0, 0, 1, 0, 0, 0], bool),
+        "chance": np.array([np.nan, np.nan, 0.25, 0.25, np.nan, np.nan]),
+        "fraud": np.array([1, 0, 1, 1, 1, -1], np.int8),
+        "alert_fraud": np.full(6, -1, np.int8),
+        "value": np.arange(6.0),
+        "time": np.arange(6),
+        "groups": np.arange(6)[None, :],
+        "ways": ("row",),
+    }
+    return pack(**(body | change))  # type: ignore[arg-type]
+
+
+def test_seen_units_count_as_often_as_they_stand_for() -> None:
+    """Open once, released 1/chance, unreleased never; closed and unknown lie between good and fraud."""
+    found = units()
+    assert found.fraud_low.tolist() == [1, 0, 4, 0, 0, 0]
+    assert found.fraud_high.tolist() == [1, 0, 4, 0, 1, 1]
+    assert found.fraud.tolist() == [1, 0, 1, -1, -1, -1]
+    assert found.extra.tolist() == [True, False, False, False, False, False]
+
+
+def test_a_rule_that_stops_nothing_leaves_all_open() -> None:
+    """Without enforcement every outcome counts once."""
+    found = units(enforced=False)
+    assert found.weight.tolist() == [1] * 6 and not found.closed.any()
+
+
+def test_closing_gives_up_the_weights_for_bounds() -> None:
+    """A closed sample contributes nothing for sure and everything at worst."""
+    found = units()
+    shut = found.close(found.sampled)
+    assert shut.fraud_low.tolist() == [1, 0, 0, 0, 0, 0] and shut.fraud_high.tolist() == [1, 0, 1, 1, 1, 1]
+
+
+@given(st.integers(0, 10_000))
+def test_releases_estimate_the_total_without_bias(seed: int) -> None:
+    """Averaged over all release draws, the weighted frauds are the true frauds."""
+    rng = np.random.default_rng(seed)
+    fraud, chance = (rng.random(4) < 0.5).astype(np.int8), rng.choice([0.1, 0.5, 1.0], 4)
+    total = 0.0
+    for pattern in range(16):
+        released = np.array([pattern >> i & 1 for i in range(4)], bool)
+        likely = float(np.prod(np.where(released, chance, 1 - chance)))
+        yes = np.ones(4, bool)
+        made = pack(
+            model=yes, extra=~yes, rule=yes, enforced=True, released=released, chance=chance, fraud=fraud,
+            alert_fraud=fraud, value=chance, time=np.arange(4), groups=np.arange(4)[None, :], ways=("row",),
+        )  # fmt: skip
+        total += likely * float(made.fraud_low.sum())
+    assert abs(total - fraud.sum()) < 1e-9
+
+
+@given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 30)), max_size=15), st.integers(0, 6))
+def test_attempts_within_the_gap_are_one_episode(rows: list[tuple[int, int]], gap: int) -> None:
+    """Neighbours of one key no further apart than the gap share an episode; a missing key never folds."""
+    keys, time = np.array([a for a, _ in rows], np.int64), np.array([b for _, b in rows], np.int64)
+    episode = fold(keys, time, gap)
+    for key in {-1, 0, 1, 2}:
+        mine = sorted(np.flatnonzero(keys == key), key=lambda i: time[i])
+        for i, j in pairwise(mine):
+            assert (episode[i] == episode[j]) == (key >= 0 and time[j] - time[i] <= gap)
+    assert all(len({keys[i] for i in np.flatnonzero(episode == e)}) == 1 for e in set(episode.tolist()))
+
+
+def test_an_episode_is_fraud_if_a_seen_attempt_is() -> None:
+    """Unseen attempts decide nothing; without a seen one the episode is unknown."""
+    episode, time = np.array([0, 0, 1, 1, 2, 3]), np.arange(6)
+    folding = Folding.of(episode, time)
+    fraud, seen = np.array([0, 1, 1, 0, 1, -1], np.int8), np.array([1, 1, 0, 1, 0, 1], bool)
+    assert folding.outcome(fraud, seen).tolist() == [1, 0, -1, -1]
+    assert folding.first_where(np.array([0, 1, 0, 0, 0, 0], bool)).tolist() == [1, 2, 4, 5]
+    assert folding.total(np.arange(6.0)).tolist() == [1, 5, 4, 5]
+    assert folding.most(np.arange(6)).tolist() == [1, 3, 4, 5]
