@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riskml.data.world.ordinary import DROPS, HOT_WALLETS, soon
+from riskml.data.world.ordinary import DROPS, HOT_WALLETS, clock, soon
 from riskml.data.world.people import (
     ATTACK_DEVICES,
-    GENERIC_DEVICES,
+    COUNTRIES,
     HOSTING_IPS,
+    NAT_IPS,
     VPN_EXITS,
     VPN_IPS,
     People,
     chance,
+    common_device,
     device_of,
     home_ip,
     place_of,
@@ -39,12 +41,14 @@ from riskml.data.world.rows import (
     Ints,
     Logins,
     Moves,
+    Rows,
     changes_of,
 )
 from riskml.data.world.settings import (
     DAY,
     HOUR,
     MINUTE,
+    NEVER,
     REFERENCE_DAYS,
     REFERENCE_USERS,
     SECOND,
@@ -53,20 +57,19 @@ from riskml.data.world.settings import (
 )
 
 GANGS_APART = 64
+AGENT_CODES = 2**20
+AGENTS = 178
 _SINGLE = -1
 
 
 @dataclass(frozen=True)
-class Targets:
-    """One entry per victim: when, by which campaign (-1: a lone thief), that campaign's numbers of drops and devices."""
+class Targets(Rows):
+    """One entry per victim: when, by which campaign (-1: a lone thief), and its numbers of drops and devices."""
 
     time: Ints
     campaign: Ints
     drops: Ints
     devices: Ints
-
-    def __len__(self) -> int:
-        return len(self.time)
 
 
 def targets(rng: np.random.Generator, preset: Preset, users: int, days: int) -> Targets:
@@ -75,9 +78,9 @@ def targets(rng: np.random.Generator, preset: Preset, users: int, days: int) -> 
     parts = []
     for crew in range(crews):
         for index, plan in enumerate(preset.campaigns):
-            count = max(2, round(plan.victims * users / REFERENCE_USERS / crews))
+            count = max(2, round(plan.victims * stretch * users / REFERENCE_USERS / crews))
             start = plan.start * stretch + (rng.uniform(-0.5, 0.5) if crew else 0.0)
-            day = start + plan.days * min(1.0, stretch) * rng.beta(2.0, 2.2, count)
+            day = start + plan.days * min(1.0, stretch) * rng.beta(1.4, 1.5, count)
             fields = (crew * len(preset.campaigns) + index, min(plan.drops, count), min(plan.devices, count))
             parts.append((day, *(np.full(count, value) for value in fields)))
     alone = rng.poisson(preset.background_per_day * days * users / REFERENCE_USERS)
@@ -93,52 +96,108 @@ def rule_start(preset: Preset, days: int) -> int:
     return WORLD_START + int(preset.rule[0].day * days / REFERENCE_DAYS * DAY)
 
 
+@dataclass(frozen=True)
+class Habit:
+    """How a group works on accounts that are not its own: shares of the visits that show each trait."""
+
+    richer: float
+    tries: float
+    password: float
+    second_factor: float
+    email: float
+    unseen: float
+    patient: float
+    drains: float
+    hot_wallet: float
+    returns: float
+    vpn: float
+    neighbour: float
+    carrier: float
+
+
+GANG = Habit(
+    richer=1.45, tries=0.33, password=0.35, second_factor=0.25, email=0.09, unseen=0.08, patient=0.11, drains=0.82,
+    hot_wallet=0.28, returns=0.10, vpn=0.40, neighbour=0.28, carrier=0.22,
+)  # fmt: skip
+AGENT = Habit(
+    richer=0.71, tries=0.26, password=0.27, second_factor=0.20, email=0.07, unseen=0.06, patient=0.14, drains=0.56,
+    hot_wallet=0.28, returns=0.10, vpn=0.34, neighbour=0.30, carrier=0.30,
+)  # fmt: skip
+
+
 def thefts(
     rng: np.random.Generator, people: People, preset: Preset, days: int
 ) -> tuple[Moves, list[Logins], list[Changes]]:
     """Every theft asked for, before any control has seen it, and the traces it leaves."""
     aim = targets(rng, preset, len(people), days)
-    user = _victims(rng, people, aim)
     shifted = _after_second_shift(preset, aim, days)
     method = _methods(rng, preset, aim, shifted)
-    channel = np.where(rng.random(len(aim)) < 0.6, APP, WEB).astype(np.int64)
+    moves, logins, changes = _visits(rng, people, aim, GANG, method, shifted, days)
+    caps = _caps(rng, preset, moves.time, days)
+    fraud = np.ones(len(moves), dtype=bool)
+    return Moves(**{**vars(moves), "cap": caps, "fraud": fraud}), logins, changes
+
+
+def agents(rng: np.random.Generator, people: People, days: int) -> tuple[Moves, list[Logins], list[Changes]]:
+    """The gangs' honest twins: agents who, for a few days, move customers' money for them from their own devices."""
+    crews = max(3, round(AGENTS * days / REFERENCE_DAYS * len(people) / REFERENCE_USERS))
+    size = np.clip(rng.lognormal(np.log(6), 0.5, crews), 2, 25).astype(np.int64)
+    crew = np.repeat(np.arange(crews), size)
+    start = (np.arange(crews) + rng.random(crews)) / crews * (days + 2) - 3
+    span = rng.uniform(2, 9, crews)
+    day = start[crew] + span[crew] * rng.beta(2.0, 2.2, len(crew))
+    aim = Targets(
+        time=clock(rng, np.maximum(day, 0.0)),
+        campaign=AGENT_CODES + crew,
+        drops=rng.integers(1, 5, crews)[crew],
+        devices=rng.integers(1, 5, crews)[crew],
+    ).pick(day > 0)
+    draw = rng.random(len(aim))
+    method = np.where(draw < 0.25, OWN_DEVICE, np.where(draw < 0.75, REUSED_DEVICE, FRESH_DEVICE)).astype(np.int64)
+    moves, logins, changes = _visits(rng, people, aim, AGENT, method, np.zeros(len(aim), dtype=bool), days)
+    nobody = np.full(len(moves), -1, dtype=np.int64)
+    return Moves(**{**vars(moves), "campaign": nobody, "method": nobody}), logins, changes
+
+
+def _visits(
+    rng: np.random.Generator, people: People, aim: Targets, habit: Habit, method: Ints, patient: Bools, days: int
+) -> tuple[Moves, list[Logins], list[Changes]]:
+    """One withdrawal per target, some with a second, and the traces they leave."""
+    rows = len(aim)
+    user = _accounts(rng, people, rows, habit.richer)
+    channel = np.where(rng.random(rows) < 0.6, APP, WEB).astype(np.int64)
     device, since = _devices(rng, people, aim, user, channel, method)
-    ip, country = _places(rng, people, aim, user, channel, method)
-    address = _drops(rng, aim)
-    arrive = np.where(method == OWN_DEVICE, since, aim.time)
-    unseen = (method != OWN_DEVICE) & (rng.random(len(aim)) < 0.10)
-    patient = rng.random(len(aim)) < np.where(shifted, 0.5, 0.13)
-    left = np.where(
-        patient,
-        aim.time + (rng.uniform(1.05, 4.0, len(aim)) * 86_400).astype(np.int64) * SECOND,
-        soon(rng, aim.time, 80 * MINUTE, 1.2),
-    )
-    leaves = Moves(
-        time=left,
+    ip, country = _places(rng, people, aim, habit, user, channel, method)
+    unseen = (method != OWN_DEVICE) & (rng.random(rows) < habit.unseen)
+    waits = rng.random(rows) < np.where(patient, 0.5, habit.patient)
+    later = aim.time + (rng.uniform(1.05, 4.0, rows) * 86_400).astype(np.int64) * SECOND
+    drains = rng.random(rows) < habit.drains
+    asked = Moves(
+        time=np.where(waits, later, soon(rng, aim.time, 80 * MINUTE, 1.2)),
         user=user,
         device=device,
-        since=np.where(unseen, 2**62, arrive),
+        since=np.where(unseen, NEVER, np.where(method == OWN_DEVICE, since, aim.time)),
         ip=ip,
         country=country,
-        address=address,
-        asset=np.where(rng.random(len(aim)) < 0.6, people.favourite[user], rng.integers(0, 6, len(aim))),
+        address=_drops(rng, aim, habit),
+        asset=np.where(rng.random(rows) < 0.6, people.favourite[user], rng.integers(0, 6, rows)),
         channel=channel,
-        share=np.where(rng.random(len(aim)) < 0.62, rng.uniform(0.75, 1.0, len(aim)), rng.beta(2, 2, len(aim))),
-        cap=_caps(rng, preset, left, days),
-        fraud=np.ones(len(aim), dtype=bool),
+        share=np.where(drains, rng.uniform(0.75, 1.0, rows), rng.beta(2, 2, rows)),
+        cap=np.full(rows, np.inf),
+        fraud=np.zeros(rows, dtype=bool),
         campaign=aim.campaign,
         method=method,
-        episode=np.zeros(len(aim), dtype=np.int64),
-        amount=np.zeros(len(aim)),
+        episode=np.zeros(rows, dtype=np.int64),
+        amount=np.zeros(rows),
     )
-    logins, changes = _traces(rng, leaves, aim.time, unseen)
-    return _with_seconds(rng, leaves, WORLD_START + days * DAY), logins, changes
+    logins, changes = _traces(rng, asked, aim.time, unseen, habit)
+    return _with_seconds(rng, asked, habit.returns, WORLD_START + days * DAY), logins, changes
 
 
-def _victims(rng: np.random.Generator, people: People, aim: Targets) -> Ints:
+def _accounts(rng: np.random.Generator, people: People, count: int, richer: float) -> Ints:
     """Distinct accounts, richer ones more often, none of them allow-listed or opened after the world began."""
-    weight = np.where(people.allow_listed | (people.signup >= WORLD_START), 0.0, people.wealth**0.5)
-    return rng.choice(len(people), len(aim), replace=False, p=weight / weight.sum()).astype(np.int64)
+    weight = np.where(people.allow_listed | (people.signup >= WORLD_START), 0.0, people.wealth**richer)
+    return rng.choice(len(people), count, replace=False, p=weight / weight.sum()).astype(np.int64)
 
 
 def _after_second_shift(preset: Preset, aim: Targets, days: int) -> Bools:
@@ -161,42 +220,42 @@ def _devices(
     own, since = device_of(people, user, channel, aim.time)
     kit = aim.campaign * GANGS_APART + (aim.devices * rng.random(len(aim)) ** 1.3).astype(np.int64)
     # Emulators often show the fingerprint of a common phone, which honest customers show as well.
-    common = chance(kit, 31) < 0.35
-    pool = max(12, len(people) // 600)
-    reused = np.where(common, GENERIC_DEVICES + (pool * chance(kit, 32) ** 2).astype(np.int64), ATTACK_DEVICES + kit)
-    fresh = ATTACK_DEVICES * 2 + np.arange(len(aim))
+    reused = np.where(chance(kit, 31) < 0.35, common_device(len(people), chance(kit, 32)), ATTACK_DEVICES + kit)
+    fresh = ATTACK_DEVICES * 2 + aim.campaign * 2**16 + np.arange(len(aim))
+    fresh = np.where(rng.random(len(aim)) < 0.3, common_device(len(people), rng.random(len(aim))), fresh)
     return np.where(method == OWN_DEVICE, own, np.where(method == REUSED_DEVICE, reused, fresh)), since
 
 
 def _places(
-    rng: np.random.Generator, people: People, aim: Targets, user: Ints, channel: Ints, method: Ints
+    rng: np.random.Generator, people: People, aim: Targets, habit: Habit, user: Ints, channel: Ints, method: Ints
 ) -> tuple[Ints, Ints]:
-    """VPN exits shared with honest users, lines of unknowing neighbours, the gang's own servers, or the victim's line."""
-    rows, draw = len(aim), rng.random(len(aim))
+    """VPN exits shared with everybody, neighbours' lines, the victim's own carrier, or the group's servers."""
+    rows = len(aim)
     ip, country = place_of(rng, people, user, channel, aim.time)
     exits = (VPN_EXITS * rng.random(rows) ** 1.6).astype(np.int64)
     neighbour = home_ip(rng.integers(0, len(people), rows), aim.time)
     server = HOSTING_IPS + aim.campaign * GANGS_APART + rng.integers(0, 3, rows)
-    elsewhere = np.select([draw < 0.42, draw < 0.80], [VPN_IPS + exits, neighbour], server)
-    abroad = np.select([draw < 0.42, draw < 0.80], [exits % 30, country], aim.campaign % 30)
+    kind = np.searchsorted(np.cumsum([habit.vpn, habit.neighbour, habit.carrier]), rng.random(rows), side="right")
+    elsewhere = np.choose(kind, [VPN_IPS + exits, neighbour, NAT_IPS + people.carrier[user], server])
+    abroad = np.choose(kind, [exits % len(COUNTRIES), country, people.country[user], aim.campaign % len(COUNTRIES)])
     own = method == OWN_DEVICE
     return np.where(own, ip, elsewhere), np.where(own, country, abroad)
 
 
-def _drops(rng: np.random.Generator, aim: Targets) -> Ints:
-    """Addresses of the gang; one theft in four goes through a deposit address at another exchange, a hot wallet."""
+def _drops(rng: np.random.Generator, aim: Targets, habit: Habit) -> Ints:
+    """Addresses of the group; some money goes through a deposit address at another exchange, a hot wallet."""
     rows = len(aim)
     drop = DROPS + aim.campaign * GANGS_APART + (aim.drops * rng.random(rows) ** 1.2).astype(np.int64)
     lone = DROPS * 2 + np.arange(rows)
     wallet = ((aim.campaign + 1) * 5 + rng.integers(0, 2, rows)) % HOT_WALLETS
     own = np.where(aim.campaign == _SINGLE, lone, drop)
-    return np.where(rng.random(rows) < 0.25, wallet, own).astype(np.int64)
+    return np.where(rng.random(rows) < habit.hot_wallet, wallet, own).astype(np.int64)
 
 
 def _caps(rng: np.random.Generator, preset: Preset, time: Ints, days: int) -> Floats:
     """The most a thief dares to ask (USD): more and more of them learn to stay below the rule's line."""
     since = (time - rule_start(preset, days)) / DAY
-    learned = np.clip(0.04 + since / preset.adapts_within, 0, 1) * preset.adapted_share
+    learned = np.clip(since / preset.adapts_within, 0, 1) * preset.adapted_share
     careful = (since > 0) & (rng.random(len(time)) < learned)
     lines = np.array([version.line_usd for version in preset.rule])
     starts = np.array([version.day * days / REFERENCE_DAYS for version in preset.rule])
@@ -204,30 +263,32 @@ def _caps(rng: np.random.Generator, preset: Preset, time: Ints, days: int) -> Fl
     return np.where(careful, lines[at] * rng.uniform(0.45, 0.98, len(time)), np.inf)
 
 
-def _with_seconds(rng: np.random.Generator, leaves: Moves, end: int) -> Moves:
-    """Some thieves come back for the rest within the hour."""
-    again = leaves.pick(rng.random(len(leaves)) < 0.12)
+def _with_seconds(rng: np.random.Generator, leaves: Moves, returns: float, end: int) -> Moves:
+    """Some come back for the rest within the hour."""
+    again = leaves.pick(rng.random(len(leaves)) < returns)
     later = soon(rng, again.time, 25 * MINUTE, 0.7)
     again = Moves(**{**vars(again), "time": later, "share": rng.uniform(0.7, 1.0, len(again))})
     both = Moves.stack([leaves, again])
     return both.pick(both.time < end)
 
 
-def _traces(rng: np.random.Generator, leaves: Moves, time: Ints, unseen: Bools) -> tuple[list[Logins], list[Changes]]:
+def _traces(
+    rng: np.random.Generator, leaves: Moves, time: Ints, unseen: Bools, habit: Habit
+) -> tuple[list[Logins], list[Changes]]:
     """Tries, the login, and the credentials changed on the way."""
     rows = len(leaves)
     own = leaves.method == OWN_DEVICE
     came = ~unseen
     entry = Logins(time, leaves.user, leaves.device, leaves.ip, leaves.country, np.ones(rows, dtype=bool))
-    tried = np.flatnonzero(~own & (rng.random(rows) < 0.42))
+    tried = np.flatnonzero(~own & (rng.random(rows) < habit.tries))
     tries = entry.pick(np.repeat(tried, rng.integers(1, 5, len(tried))))
     early = tries.time - rng.integers(10, 3600, len(tries)) * SECOND
     tries = Logins(**{**vars(tries), "time": early, "success": np.zeros(len(tries), dtype=bool)})
     changes = []
     for kind, share, shift in (
-        (PASSWORD_RESET, 0.42, -3 * MINUTE),
-        (TWO_FACTOR_RESET, 0.30, 10 * MINUTE),
-        (EMAIL_CHANGE, 0.10, 6 * MINUTE),
+        (PASSWORD_RESET, habit.password, -3 * MINUTE),
+        (TWO_FACTOR_RESET, habit.second_factor, 10 * MINUTE),
+        (EMAIL_CHANGE, habit.email, 6 * MINUTE),
     ):
         done = ~own & (rng.random(rows) < share)
         moment = time[done] + shift + rng.integers(0, 90, done.sum()) * SECOND
@@ -246,7 +307,7 @@ def bots(rng: np.random.Generator, people: People, preset: Preset, days: int, th
     gangs = thefts_asked.campaign >= 0
     lead = thefts_asked.pick(np.repeat(np.flatnonzero(gangs), 85))
     hour = lead.time - (rng.exponential(2.0, len(lead)) * 86_400).astype(np.int64) * SECOND
-    hit = rng.random(len(lead)) < 0.012
+    hit = rng.random(len(lead)) < 0.006
     user = np.where(hit, lead.user, rng.integers(0, len(people), len(lead)))
     noise = int(6000 * days / REFERENCE_DAYS * len(people) / REFERENCE_USERS)
     time = np.concatenate([hour, WORLD_START + rng.integers(0, days * 86_400, noise) * SECOND])
@@ -257,7 +318,7 @@ def bots(rng: np.random.Generator, people: People, preset: Preset, days: int, th
     through_vpn = rng.random(rows) < 0.3
     ip = np.where(through_vpn, VPN_IPS + exits, HOSTING_IPS + 2**32 + machine)
     device = np.where(rng.random(rows) < 0.8, -1, ATTACK_DEVICES * 4 + machine % 15)
-    country = np.where(through_vpn, exits % 30, machine % 30)
+    country = np.where(through_vpn, exits % len(COUNTRIES), machine % len(COUNTRIES))
     keep = (time >= WORLD_START + HOUR) & (time > people.signup[user])
     made = Logins(time, user, device, ip, country, rng.random(rows) < 0.002)
     return made.pick(keep)

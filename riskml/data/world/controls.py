@@ -1,4 +1,4 @@
-"""The exchange's defences: in go all withdrawals asked for, out come amounts, what each control did and who tried again.
+"""The exchange's defences: in go withdrawals asked for, out come amounts, what each control did and who tried again.
 
 The temporary rule is logged as it acted online, where the device service sometimes knew less or more than the log does;
 so a replay of its text agrees in about 99.2 % of rows. A velocity cap and a sanctions screen act as well, and an
@@ -34,7 +34,7 @@ COMPLETED, BLOCKED, CANCELLED, REVERSED = range(4)
 
 @dataclass(frozen=True)
 class Decisions(Rows):
-    """What happened to each withdrawal; `chance` is NaN unless the rule fired, `version` -1 before its first version."""
+    """What happened to each withdrawal; `chance` is NaN unless the rule fired, `version` -1 before the first."""
 
     device: Ints
     device_age: Floats
@@ -99,11 +99,11 @@ def decide(
 
 
 def _velocity(moves: Moves) -> Bools:
-    """The fifth withdrawal of a user within 24 hours, and every further one."""
+    """The fourth withdrawal of a user within 24 hours, and every further one."""
     order = np.lexsort((moves.time, moves.user))
     user, time = moves.user[order], moves.time[order]
     busy = np.zeros(len(order), dtype=bool)
-    busy[4:] = (user[4:] == user[:-4]) & (time[4:] - time[:-4] < DAY)
+    busy[3:] = (user[3:] == user[:-3]) & (time[3:] - time[:-3] < DAY)
     result = np.zeros(len(order), dtype=bool)
     result[order] = busy
     return result
@@ -158,8 +158,8 @@ def _ages(rng: np.random.Generator, moves: Moves, preset: Preset) -> tuple[Ints,
     if preset.rule_fields_only:
         return np.where(lost, -1, moves.device), logged, logged
     # The log loses devices the service knew at the time; and the service times out where the log was mended later.
-    timeout = rng.random(rows) < 0.024
-    lost_too = lost & (rng.random(rows) < 0.12)
+    timeout = rng.random(rows) < 0.007
+    lost_too = lost & (rng.random(rows) < 0.06)
     online = np.where(timeout | lost_too, np.nan, known)
     return np.where(lost, -1, moves.device), logged, online
 
@@ -205,7 +205,7 @@ def _retries(rng: np.random.Generator, moves: Moves, verdicts: Decisions, preset
     line = np.array([version.line_usd for version in preset.rule])[np.maximum(verdicts.version[again], 0)]
     below = line * rng.uniform(0.4, 0.98, rows)
     less = np.where(rng.random(rows) < 0.5, picked.amount, picked.amount / 2)
-    amount = np.where(picked.fraud & (rng.random(rows) < 0.7), np.minimum(below, picked.amount), less)
+    amount = np.where(picked.fraud & (rng.random(rows) < 0.5), np.minimum(below, picked.amount), less)
     tried = Moves(**{**vars(picked), "time": time, "amount": np.round(amount, 2)})
     return tried.pick(time < end)
 

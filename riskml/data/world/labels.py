@@ -1,4 +1,4 @@
-"""How the exchange learns what was fraud: in go decided withdrawals and the truth, out come labels by route, and late ones.
+"""How the exchange learns what was fraud: in go decided withdrawals and the truth, out come late labels by route.
 
 Victims claim what they lost, analysts look at alerts, linked accounts are inferred, the rule marks what it blocks. All
 of these err or come late, some are taken back; the truth itself never leaves this module except in the truth table.
@@ -91,7 +91,7 @@ def _analysts(rng: np.random.Generator, moves: Moves, decisions: Decisions) -> l
 
 
 def _linked(rng: np.random.Generator, moves: Moves, decisions: Decisions, claim_at: Ints) -> list[Labels]:
-    """Once a campaign's first victim has spoken, half of its other frauds are inferred; common phones are blamed too."""
+    """Once a campaign's first victim has spoken, half of its frauds are inferred; common phones are blamed too."""
     gang = np.flatnonzero(moves.campaign >= 0)
     first = np.full(int(moves.campaign.max(initial=0)) + 1, NEVER)
     np.minimum.at(first, moves.campaign[gang], claim_at[gang])

@@ -1,6 +1,6 @@
 """From codes to the exchange's tables: in go the simulator's arrays, out come pandas frames with words, ids and zones.
 
-Ids are short and say nothing: devices and addresses are scrambled codes, so that neither order nor shape betrays a gang.
+Ids are short and say nothing: devices and addresses are scrambled codes, so neither order nor shape betrays a gang.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _number(values: Floats | Ints) -> pa.Array:
 
 
 def _frame(columns: dict[str, pa.Array]) -> pd.DataFrame:
-    return pa.table(columns).to_pandas()
+    frame: pd.DataFrame = pa.table(columns).to_pandas()
+    return frame
 
 
 def _network(rng: np.random.Generator, asset: Ints) -> pa.Array:
@@ -229,6 +230,6 @@ def truth(moves: Moves, learned: Learned) -> pd.DataFrame:
             "method": _words([*METHODS, None], np.where(moves.method < 0, len(METHODS), moves.method)),
             "episode": pa.array(first[inverse].astype(np.int64)),
             "loss_if_allowed_usd": _number(loss_if_allowed(moves)),
-            "claim_days": _number(np.round(claim_days, 4)),
+            "claim_days": _number(np.round(claim_days, 4).astype(np.float64)),
         }
     )

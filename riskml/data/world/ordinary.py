@@ -1,7 +1,7 @@
 """What honest people do: in go the accounts, out come their withdrawals, logins, changes and deposits.
 
 It holds the look-alikes a fraud model has to live with: new phones followed by a large withdrawal, forgotten passwords,
-people who close their account to a new address, token sales where hundreds pay one fresh address. No fraud is made here.
+people who close their account to a new address, token sales where many pay one fresh address. No fraud is made here.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def withdrawals(rng: np.random.Generator, people: People, days: int) -> Moves:
     time = clock(rng, (begin - WORLD_START) / DAY + rng.random(len(user)) * (end - begin) / DAY)
     time = np.maximum(time, begin)
     burst = rng.random(len(user)) < 0.07
-    moved = np.flatnonzero((people.phone_change != NEVER) & (rng.random(len(people)) < 0.5))
+    moved = np.flatnonzero((people.phone_change != NEVER) & (rng.random(len(people)) < 0.33))
     moved = moved[people.signup[moved] < people.phone_change[moved]]
     reset, reset_time = forgotten_passwords(people, days)
     after = rng.random(len(reset)) < 0.3
@@ -69,7 +69,7 @@ def withdrawals(rng: np.random.Generator, people: People, days: int) -> Moves:
         for parts in zip(
             (user, time, np.zeros(len(user))),
             (user[burst], soon(rng, time[burst], 20 * MINUTE, 1.0), np.zeros(burst.sum())),
-            (moved, soon(rng, people.phone_change[moved], 5 * HOUR, 1.3), np.ones(len(moved))),
+            (moved, soon(rng, people.phone_change[moved], 8 * HOUR, 1.3), np.ones(len(moved))),
             (reset[after], soon(rng, reset_time[after], HOUR, 1.2), np.full(after.sum(), 0.6)),
             strict=True,
         )
@@ -86,7 +86,7 @@ def _dress(rng: np.random.Generator, people: People, days: int, user: Ints, time
     device, since = device_of(people, user, channel, time)
     ip, country = place_of(rng, people, user, channel, time)
     other = rng.integers(0, 6, rows)
-    leaving = rng.random(rows) < 0.10 + 0.45 * eager
+    leaving = rng.random(rows) < 0.10 + 0.22 * eager
     share = np.where(leaving, rng.uniform(0.8, 1.0, rows), rng.beta(0.9, 3.0, rows))
     return Moves(
         time=time,
@@ -109,7 +109,7 @@ def _dress(rng: np.random.Generator, people: People, days: int, user: Ints, time
 
 
 def _address(rng: np.random.Generator, user: Ints, time: Ints, eager: Floats, days: int) -> Ints:
-    """Where the money goes: 30 % to hot wallets of other exchanges, the rest to shops, sales, own or fresh addresses."""
+    """Where money goes: 30 % to hot wallets of other exchanges, the rest to shops, sales, own or fresh addresses."""
     rows = len(user)
     draw = rng.random(rows)
     wallet = (HOT_WALLETS * ((user * 7919 % 997) / 997.0) ** 1.5).astype(np.int64)

@@ -65,7 +65,8 @@ def mixed(code: Ints, salt: int) -> Ints:
 
 def chance(code: Ints, salt: int) -> Floats:
     """A fixed uniform number in [0, 1) per code."""
-    return (mixed(code, salt) % 1_000_003) / 1_000_003.0
+    share: Floats = (mixed(code, salt) % 1_000_003) / 1_000_003.0
+    return share
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def populate(rng: np.random.Generator, users: int, days: int, per_day: float) ->
     trip = WORLD_START + (rng.random(users) * (days + 10) * DAY).astype(np.int64) - 10 * DAY
     return People(
         signup=signup,
-        wealth=rng.lognormal(np.log(4200), 1.35, users) * np.where(listed, 8, 1),
+        wealth=rng.lognormal(np.log(3500), 1.35, users) * np.where(listed, 8, 1),
         rate=rate * per_day / rate.mean(),
         country=home[carrier].astype(np.int64),
         carrier=carrier,
@@ -132,19 +133,20 @@ def _carriers(rng: np.random.Generator, users: int) -> Ints:
 def device_of(people: People, user: Ints, channel: Ints, time: Ints) -> tuple[Ints, Ints]:
     """The device a user holds at a time, and since when the device service has known it there.
 
-    Web and API clients use the second device. One phone in ten shows a fingerprint that many phones of its model share.
+    Web and API clients use the second device. One device in five shows a fingerprint that many of its model share.
     """
     second = (channel == WEB) | (channel == API)
     new = ~second & (time >= people.phone_change[user])
     slot = np.where(second, 1, np.where(new, 2, 0))
     owner = np.where(chance(user // 2, 11) < 0.04, user // 2 * 2, user)
     code = owner * 4 + slot
-    pool = max(12, len(people) // 600)
-    shared = chance(code, 12) < 0.10
-    code = np.where(shared, GENERIC_DEVICES + (pool * chance(code, 13) ** 2).astype(np.int64), code)
-    since = np.where(new, people.phone_change[user], people.signup[user])
-    later = people.signup[user] + (chance(user, 14) * 90 * 86_400).astype(np.int64) * SECOND
-    return code, np.minimum(np.where(second, later, since), time)
+    code = np.where(chance(code, 12) < 0.22, common_device(len(people), chance(code, 13)), code)
+    return code, np.where(new, people.phone_change[user], people.signup[user])
+
+
+def common_device(users: int, draw: Floats) -> Ints:
+    """Fingerprints that many devices of one model share, some of them by thousands of people."""
+    return GENERIC_DEVICES + (max(12, users // 300) * draw**1.7).astype(np.int64)
 
 
 def place_of(rng: np.random.Generator, people: People, user: Ints, channel: Ints, time: Ints) -> tuple[Ints, Ints]:
@@ -154,6 +156,9 @@ def place_of(rng: np.random.Generator, people: People, user: Ints, channel: Ints
     country = people.country[user]
     mobile = (channel == 0) & (rng.random(len(user)) < 0.62)
     ip = np.where(mobile, NAT_IPS + people.carrier[user], ip)
+    # Cafes, offices, friends: a line the user has never been seen on.
+    guest = TRIP_IPS + mixed(user * 1000 + time // DAY % 1000, 23) % 2**30
+    ip = np.where(rng.random(len(user)) < 0.10, guest, ip)
     away = (time >= people.trip_start[user]) & (time < people.trip_end[user])
     hotel = TRIP_IPS + mixed(user * 1000 + time // (3 * DAY) % 1000, 22) % 2**30
     ip, country = np.where(away, hotel, ip), np.where(away, people.trip_country[user], country)

@@ -1,7 +1,7 @@
-"""The knobs of the simulated exchange: in goes a preset's name, out come its campaigns, rule and habits as frozen values.
+"""The knobs of the simulated exchange: in goes a preset's name, out come its campaigns, rule and habits.
 
-Days are counted from the start of the world and written for a world of 120 days; a shorter or longer world stretches them.
-An unknown preset is refused.
+Days are counted from the start and written for a world of 120 days; another length stretches them. An unknown preset
+is refused.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ class Preset:
     campaigns: tuple[Campaign, ...]
     rule: tuple[RuleVersion, ...]
     release_chance: float | None = 0.01
-    background_per_day: float = 0.25
+    background_per_day: float = 0.20
     rule_fields_only: bool = False
     device_reuse: float = 0.60
     own_device: float = 0.14
     adapts_within: float = 28.0
-    adapted_share: float = 0.60
+    adapted_share: float = 0.45
     second_shift: float | None = None
 
 
 CAMPAIGNS: Final = (
-    Campaign(start=5.0, days=6, victims=31, drops=4, devices=5),
-    Campaign(start=21.0, days=8, victims=43, drops=5, devices=6),
+    Campaign(start=5.0, days=6, victims=30, drops=4, devices=5),
+    Campaign(start=21.0, days=8, victims=38, drops=5, devices=6),
     Campaign(start=54.2, days=6, victims=28, drops=3, devices=4),
     Campaign(start=75.5, days=5, victims=15, drops=2, devices=2),
     Campaign(start=81.5, days=9, victims=62, drops=6, devices=8),
@@ -74,13 +74,13 @@ CAMPAIGNS: Final = (
 
 RULE: Final = (
     RuleVersion(54.0, 5000, DAY, False, "amount_usd > 5000 and (device_age < 1d or device_age is null)"),
-    RuleVersion(62.0, 4500, DAY, False, "amount_usd > 4500 and (device_age < 1d or device_age is null)"),
+    RuleVersion(62.0, 5000, 12 * HOUR, False, "amount_usd > 5000 and (device_age < 12h or device_age is null)"),
     RuleVersion(
-        74.0,
-        4500,
-        DAY,
-        True,
-        "amount_usd > 4500 and (device_age < 1d or device_age is null) and channel != 'api'",
+        day=74.0,
+        line_usd=4500,
+        young=12 * HOUR,
+        skips_api=True,
+        when="amount_usd > 4500 and (device_age < 12h or device_age is null) and channel != 'api'",
     ),
 )
 

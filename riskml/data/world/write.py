@@ -5,7 +5,6 @@ The same world gives the same bytes: fixed row order, fixed encodings, no clock 
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -47,7 +46,7 @@ def write_world(world: World, folder: Path, truth_folder: Path | None = None) ->
             _write(frame, draft)
             staged.append((draft, path))
         for draft, path in staged:
-            os.replace(draft, path)
+            draft.replace(path)
     finally:
         for place in temporary.values():
             shutil.rmtree(place, ignore_errors=True)
