@@ -24,7 +24,7 @@ def check_against_oracle(world: World) -> None:
         np.testing.assert_allclose(values, expected, rtol=1e-9, atol=0, err_msg=str(node))
 
 
-@settings(max_examples=100, **PROFILE)
+@settings(max_examples=80, **PROFILE)
 @given(worlds())
 def test_local_engine_equals_the_oracle(world: World) -> None:
     """The local engine agrees with the quadratic oracle on random logs."""

@@ -66,7 +66,7 @@ def compute(
         if progress is not None:
             progress("features", len(made), total)
     columns |= {node.name: made[node.name] for node in plan.nodes}
-    columns |= _derived(plan.derived, columns, tables)
+    columns |= _derived(plan.derived, made, tables)
     if progress is not None:
         progress("features", total, total)
     ids = events.frame[events.stream.id].to_numpy() if events.stream.id else np.arange(len(events.frame))
@@ -87,7 +87,10 @@ def _raw(events: Source, name: str) -> Any:
     numbers = numbers_of(column)
     if numbers is not None:
         return rounded(numbers)
-    values = as_columns(column.to_frame(name), [name])[name]
+    try:
+        values = as_columns(column.to_frame(name), [name])[name]
+    except ExpressionError as error:
+        raise DataError(f"the input {error.message}", error.hint) from None
     if values.dtype != object:
         raise DataError(f"the input `{name}` is a time", f"derive a number from it, such as `age({name})`")
     return values
@@ -263,17 +266,15 @@ class _Engine:
             return np.asarray((frauds + node.strength * node.prior) / (frauds + goods + node.strength))
 
 
-def _derived(derived: tuple[Derived, ...], columns: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
+def _derived(derived: tuple[Derived, ...], nodes: Mapping[str, Floats32], tables: Tables) -> dict[str, Any]:
     """Derived features, from rounded features in float64 and columns of the event as they are."""
     events = tables.events
     made: dict[str, Any] = {}
     for item in derived:
         expression = parse(item.expression)
-        raw = [name for name in expression.columns if name in events.frame.columns]
+        raw = [name for name in expression.columns if name not in nodes]
         given = as_columns(events.frame, raw)
-        for name in expression.columns:
-            if name not in given and name in columns:
-                given[name] = np.asarray(columns[name], dtype=np.float64)
+        given |= {name: nodes[name].astype(np.float64) for name in expression.columns if name in nodes}
         given[EVENT_TIME] = events.time
         if events.stream.time in given:
             given[events.stream.time] = events.time.view("datetime64[us]")

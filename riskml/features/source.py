@@ -78,7 +78,7 @@ class Source:
             raise DataError(
                 f"`{self.name}.{name}` holds no numbers", "sum, mean, std, min, max, first and last need them"
             )
-        return values
+        return values + 0.0  # no negative zero, whose sign would depend on the order of equal values
 
     def passes(self, where: str) -> Mask:
         """Rows for which the filter holds; null is false.
