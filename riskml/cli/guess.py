@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "time": ("event_time", "timestamp", "datetime", "created_at", "created", "time", "date", "ts"),
-    "label": ("is_fraud", "fraud", "label", "isfraud", "chargeback", "fraudulent", "target", "class", "y"),
+    "label": ("is_fraud", "fraud", "label", "isfraud", "chargeback", "cbk", "fraudulent", "flag", "target", "class", "y"),
     "id": ("event_id", "transaction_id", "txn_id", "tx_id", "order_id", "payment_id", "id", "uuid"),
     "amount": ("amount", "amount_usd", "amt", "value", "price", "total", "usd", "eur"),
     "entity": (
@@ -30,9 +30,11 @@ _LATER = (
     *("fraud", "chargeback", "dispute", "label", "scenario", "status", "decision", "blocked", "review", "rule"),
     *("alert", "refund", "outcome", "attributed", "target", "known"),
 )
+_IDENTIFIER = ("id", "uuid", "hash", "iban", "email", "phone", "ip", "index")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_ENTITIES = 6
 MAX_CATEGORIES = 100
+MAX_SAID = 8  # columns named as left out
 SAMPLE = 200_000  # rows looked at
 
 
@@ -77,6 +79,8 @@ def guess(frame: pd.DataFrame, given: Named) -> Guess:
             reasons.append(f"{what}: {getattr(given, what)} (as you said)")
             continue
         name, why = _best(head, what, test, taken)
+        if what == "label" and not name:
+            name, why = _only_binary(head, taken), "the only column of 0 and 1"
         reasons.append(f"{what}: {name} ({why})" if name else f"{what}: none found")
         found = _with(found, what, name)
         taken.add(name)
@@ -92,7 +96,8 @@ def guess(frame: pd.DataFrame, given: Named) -> Guess:
     inputs, left = _inputs(head, found)
     reasons.append(f"inputs: {', '.join(inputs) or 'none'}")
     if left:
-        reasons.append("left out: " + "; ".join(left))
+        more = f"; and {len(left) - MAX_SAID} more" if len(left) > MAX_SAID else ""
+        reasons.append("left out: " + "; ".join(left[:MAX_SAID]) + more)
     return Guess(found, inputs, tuple(reasons))
 
 
@@ -153,9 +158,22 @@ def _is_time(values: pd.Series[Any], named: bool) -> bool:
 
 
 def _is_label(values: pd.Series[Any], named: bool) -> bool:
+    return named and _binary(values)
+
+
+def _binary(values: pd.Series[Any]) -> bool:
     distinct = {str(v) for v in values.dropna().unique()[:10]}
-    binary = distinct in ({"0", "1"}, {"0.0", "1.0"}, {"True", "False"}, {"true", "false"})
-    return named and binary
+    return distinct in ({"0", "1"}, {"0.0", "1.0"}, {"True", "False"}, {"true", "false"})
+
+
+def _only_binary(frame: pd.DataFrame, taken: set[str]) -> str:
+    """The one column of 0 and 1, if exactly one is left and its ones are few; else ""."""
+    found = [name for name in map(str, frame.columns) if name not in taken and _binary(frame[name])]
+    return found[0] if len(found) == 1 and _positive(frame[found[0]]).mean() < 0.5 else ""
+
+
+def _positive(values: pd.Series[Any]) -> pd.Series[bool]:
+    return values.astype(str).isin(["1", "1.0", "True", "true"])
 
 
 def _is_id(values: pd.Series[Any], named: bool) -> bool:
@@ -179,7 +197,9 @@ def _entities(frame: pd.DataFrame, taken: set[str]) -> tuple[str, ...]:
     found = []
     for name in map(str, frame.columns):
         values = frame[name]
-        if name in taken or pd.api.types.is_float_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+        if name in taken or pd.api.types.is_datetime64_any_dtype(values):
+            continue
+        if pd.api.types.is_float_dtype(values) and not (values.dropna() % 1 == 0).all():
             continue
         rank = _rank(name, _WORDS["entity"])
         distinct = values.nunique()
@@ -202,6 +222,8 @@ def _inputs(frame: pd.DataFrame, columns: Named) -> tuple[tuple[str, ...], list[
             left.append(f"{name} (no plain name)")
         elif pd.api.types.is_datetime64_any_dtype(values) or _is_time(values, False):
             left.append(f"{name} (a time)")
+        elif name != columns.amount and _rank(name, _IDENTIFIER) < _NO_NAME:
+            left.append(f"{name} (an identifier)")
         elif name != columns.amount and _rank(name, _LATER) < _NO_NAME:
             left.append(f"{name} (sounds like something known only later)")
         elif _gives_away(values, frame[columns.label] if columns.label else None):
@@ -220,7 +242,7 @@ def _gives_away(values: pd.Series[Any], label: pd.Series[Any] | None) -> bool:
     """Whether the values, or merely being filled, determine the label almost alone."""
     if label is None:
         return False
-    truth = label.astype(str).isin(["1", "1.0", "True", "true"])
+    truth = _positive(label)
     if not 0 < truth.sum() < len(truth):
         return False
     filled = values.notna()
