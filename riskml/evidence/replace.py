@@ -25,7 +25,7 @@ __all__ = [
     "VOLUME_LIMIT",
     "Evidence",
     "columns",
-    "control_share",
+    "control_bounds",
     "judge_replace",
     "largest_cluster",
     "measure",
@@ -143,27 +143,21 @@ def settled(units: Units) -> Units:
     return units.close(stopped) if few else units
 
 
-def control_share(
-    units: Units, size: Floats, control: Bools, way: int, confidence: float
-) -> tuple[float, float, float]:
-    """Share of fraud in ``size`` over the sampled units ``control``, with exact binomial bounds on effective releases.
-
-    The middle of the bounds stands in where no release has a known outcome.
-    """
+def control_bounds(units: Units, size: Floats, control: Bools, way: int, confidence: float) -> tuple[float, float]:
+    """Exact binomial bounds, on effective releases, of the share of fraud in ``size`` over sampled ``control``."""
     mass = np.where(control & (units.weight > 0) & (units.fraud >= 0), units.weight * size, 0.0)
     share = float(mass[units.known_fraud].sum() / mass.sum()) if mass.sum() > 0 else float("nan")
-    low, high = v.binomial(share, effective(units.groups[way], mass), confidence)
-    return ((low + high) / 2 if math.isnan(share) else share), low, high
+    return v.binomial(share, effective(units.groups[way], mass), confidence)
 
 
 def _with_control(rest: Interval, name: str, units: Units, control: Bools, way: int, confidence: float) -> Interval:
-    """Add the rule-only part judged from a handful of releases."""
+    """Add the rule-only part known from a handful of releases: bounds alone, as one fraud would move any estimate."""
     size = units.value if name == "value" else np.ones(len(units))
     total = float(size[control].sum())
-    share, low, high = control_share(units, size, control, way, confidence)
+    low, high = control_bounds(units, size, control, way, confidence)
     if name == "insults":
-        return rest.plus(-total * (1 - low), -total * (1 - high), -total * (1 - share), rest.mark)
-    return rest.plus(-total * high, -total * low, -total * share, rest.mark)
+        return rest.plus(-total * (1 - low), -total * (1 - high), rest.mark)
+    return rest.plus(-total * high, -total * low, rest.mark)
 
 
 def judge_replace(units: Units, spec: Backtest, days: float) -> tuple[Verdict, Evidence]:
@@ -224,31 +218,35 @@ def _settle(units: Units, spec: Backtest, found: Evidence, days: float) -> Settl
     if 0 < found.clusters < spec.min_clusters:
         more = days * (spec.min_clusters / found.clusters - 1)
     releases = _releases(units, found)
+    per_day = max(float((units.rule & ~units.model).sum()) / days, 1e-9)
     if releases is not None:
-        per_day = max(float((units.rule & ~units.model).sum()) / days, 1e-9)
         more = max(more, releases / per_day)
     elif not more and found.value.estimate:
         half = (found.value.high - found.value.low) / 2
         more = days * max((half / abs(found.value.estimate)) ** 2 - 1, 0.05)
     need = math.ceil(more) if 0 < more < 3650 else None
     words = ["a threshold frozen at the rule's volume"] * (found.volume.low > VOLUME_LIMIT)
-    words += [f"{releases:,} releases of rule-only alerts"] if releases is not None else []
-    words += [f"about {need:,} more days"] if need is not None else ["more than the log can give soon"] * (not words)
+    words += [f"{releases:,} release{'s' * (releases != 1)} of rule-only alerts"] if releases is not None else []
+    sure = "at least" if releases is not None and need == math.ceil(releases / per_day) else "about"
+    words += [f"{sure} {need:,} more days"] if need is not None else ["more than the log can give soon"] * (not words)
     return Settle(need, releases, ", ".join(words))
 
 
 def _releases(units: Units, found: Evidence) -> int | None:
-    """Random releases of rule-only alerts after which their error is half the distance; None if none are needed."""
+    """Random releases of rule-only alerts still needed; None if none are.
+
+    Enough to expect ``FEW_FRAUDS`` frauds, and for the error of their value, N * sum(v^2 p) / n for n of N released,
+    to be half of its distance from the model-only gain. p is what reviewers found, a quarter if nobody reviewed.
+    """
     only_rule = units.rule & ~units.model & (units.closed | units.sampled)
     count = int(only_rule.sum())
     if not count or found.value.mark == v.OBSERVED:
         return None
-    only_model = units.model & ~units.rule
+    only_model, value = units.model & ~units.rule, units.value[only_rule]
     gain = float(units.value[only_model] @ units.fraud_low[only_model])
     told = only_rule & (units.alert_fraud >= 0)
-    share = float((units.alert_fraud[told] == 1).mean()) if told.any() else 0.25
-    mean = float(units.value[only_rule].mean())
-    distance = max(abs(gain - count * share * mean), 0.1 * max(gain, count * mean * 0.1), 1e-9) / 2
-    variance = (count * mean) ** 2 * max(share * (1 - share), 0.05)
-    wanted = math.ceil(1.96**2 * variance / distance**2)
-    return max(min(wanted, count) - found.released, 1)
+    share = max(float((units.alert_fraud[told] == 1).mean()), 1 / (count + 1)) if told.any() else 0.25
+    lost = share * float(value.sum())
+    distance = max(abs(gain - lost), 0.1 * max(gain, lost), 1e-9)
+    wanted = max(FEW_FRAUDS / share, (2 * 1.96 / distance) ** 2 * count * share * float(value @ value))
+    return max(min(math.ceil(wanted), 100 * count) - found.released, 1)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from riskml.evidence import verdict as v
 from riskml.evidence.bootstrap import resample
-from riskml.evidence.replace import FEW_FRAUDS, control_share, settled, ways_used
+from riskml.evidence.replace import FEW_FRAUDS, control_bounds, settled, ways_used
 from riskml.evidence.units import Units
 from riskml.evidence.verdict import Interval
 from riskml.recipe.spec import Backtest
@@ -78,11 +78,11 @@ def _few_releases(part: Units, spec: Backtest) -> list[Interval]:
     """Frauds, value and insults of stopped units from a handful of releases, by exact bounds."""
     cells = []
     for size in (np.ones(len(part)), part.value):
-        share, low, high = control_share(part, size, part.sampled, 0, spec.confidence)
+        low, high = control_bounds(part, size, part.sampled, 0, spec.confidence)
         total = float(size.sum())
-        cells.append(Interval(total * share, total * low, total * high, v.ESTIMATED))
+        cells.append(Interval(float("nan"), total * low, total * high, v.ESTIMATED))
     frauds, n = cells[0], len(part)
-    return [*cells, Interval(n - frauds.estimate, n - frauds.high, n - frauds.low, v.ESTIMATED)]
+    return [*cells, Interval(float("nan"), n - frauds.high, n - frauds.low, v.ESTIMATED)]
 
 
 def saved(units: Units, spec: Backtest) -> tuple[Saved, ...]:

@@ -45,9 +45,9 @@ class Interval:
     high: float
     mark: str = OBSERVED
 
-    def plus(self, low: float, high: float, estimate: float, mark: str) -> Interval:
-        """The sum with another quantity that lies between ``low`` and ``high``."""
-        return Interval(self.estimate + estimate, self.low + low, self.high + high, mark)
+    def plus(self, low: float, high: float, mark: str) -> Interval:
+        """The sum with another quantity of which only bounds are known: bounds again."""
+        return Interval(float("nan"), self.low + low, self.high + high, mark)
 
     def covering(self, low: float, high: float) -> Interval:
         """The interval widened to reach ``low`` and ``high``."""
