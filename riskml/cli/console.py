@@ -141,14 +141,22 @@ class Console:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total} {task.fields[detail]}", markup=False),
+            TextColumn("{task.fields[count]} {task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
         )
         with RichProgress(*columns, console=rich, transient=True) as bars:
-            task = bars.add_task(title, total=None, detail="")
+            task = bars.add_task(title, total=None, count="", detail="")
 
             def show(words: str, done: int, total: int, detail: str = "") -> None:
-                bars.update(task, description=_topic(title, words), completed=done, total=total or None, detail=detail)
+                topic = _topic(title, words)
+                bars.update(
+                    task,
+                    description=topic,
+                    completed=done,
+                    total=total or None,
+                    count=_count(done, total),
+                    detail=detail,
+                )
 
             yield show
 
@@ -161,8 +169,8 @@ class Console:
             if now - spoken >= PLAIN_EVERY:
                 spoken = now
                 tail = f", {detail}" if detail else ""
-                of = f"{done:,}/{total:,}" if total else f"{done:,}"
-                self._write(self.err, f"{_topic(title, words)} {of}{tail} ({seconds(now - started)})")
+                line = f"{_topic(title, words)} {_count(done, total)}{tail}"
+                self._write(self.err, f"{line} ({seconds(now - started)})")
 
         return show
 
@@ -201,7 +209,11 @@ class Console:
     def _write(self, stream: TextIO, text: str) -> None:
         if stream is self.err:
             self.out.flush()
-        stream.write(text + "\n")
+        try:
+            stream.write(text + "\n")
+        except UnicodeEncodeError:
+            known = stream.encoding or "ascii"
+            stream.write(text.encode(known, "backslashreplace").decode(known) + "\n")
         stream.flush()
 
     def _paint(self, text: str, code: str) -> str:
@@ -249,6 +261,10 @@ def _topic(title: str, words: str) -> str:
     """The command and what it is at, without saying the command twice."""
     rest = words.removeprefix(title).lstrip(": ")
     return f"{title}: {rest}" if rest else f"{title}:"
+
+
+def _count(done: int, total: int) -> str:
+    return f"{done:,}/{total:,}" if total else f"{done:,}"
 
 
 def _is_terminal(stream: TextIO) -> bool:

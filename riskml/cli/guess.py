@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "time": ("event_time", "timestamp", "datetime", "created_at", "created", "time", "date", "ts"),
-    "label": ("is_fraud", "fraud", "label", "isfraud", "chargeback", "cbk", "fraudulent", "flag", "target", "class", "y"),
+    "label": (
+        "is_fraud",
+        "fraud",
+        "label",
+        "isfraud",
+        "chargeback",
+        "cbk",
+        "fraudulent",
+        "flag",
+        "target",
+        "class",
+        "y",
+    ),
     "id": ("event_id", "transaction_id", "txn_id", "tx_id", "order_id", "payment_id", "id", "uuid"),
     "amount": ("amount", "amount_usd", "amt", "value", "price", "total", "usd", "eur"),
     "entity": (

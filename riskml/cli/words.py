@@ -85,15 +85,11 @@ def _features(facts: Facts) -> str:
 
 
 def _train(facts: Facts) -> str:
-    trials = facts.get("trials")
-    count = len(trials) if isinstance(trials, Sequence) else trials
-    best = facts.get("best", facts.get("best_value"))
-    if isinstance(best, Mapping):
-        best = best.get("value")
-    parts = [f"{count} trials"]
-    if isinstance(best, int | float):
-        parts.append(f"best {best:.3f}")
-    return ", ".join(parts)
+    best = _mapping(facts.get("best")).get("value")
+    trials = f"{_number(facts.get('trials'))} trials"
+    if not isinstance(best, int | float):
+        return trials
+    return f"{trials}, best {str(facts.get('objective')).replace('_', ' ')} {best:.3f} on later days of train"
 
 
 def _drivers(facts: Facts) -> list[str]:

@@ -165,9 +165,7 @@ def test_what_a_verdict_waits_for(verdict: dict[str, object], said: str) -> None
     assert _verdict("ADD", verdict) == said
 
 
-def test_github_hears_the_verdict(
-    shop_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_github_hears_the_verdict(shop_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Inside GitHub Actions the verdict is an annotation and the page to sign goes to the step summary."""
     page = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -182,4 +180,6 @@ def test_threat_names_stay_inside_the_runs(tmp_path: Path) -> None:
     """A threat cannot be named out of the folder of runs."""
     from riskml.cli.journey import _slug
 
-    assert _slug("../../etc/x y") == "etc-x-y" and _slug("..") == "threat" and _slug("card-testing_2") == "card-testing_2"
+    assert (
+        _slug("../../etc/x y") == "etc-x-y" and _slug("..") == "threat" and _slug("card-testing_2") == "card-testing_2"
+    )

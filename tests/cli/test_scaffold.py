@@ -99,7 +99,9 @@ def test_wrong_words(words: list[str], error: str, hint: str, tmp_path: Path) ->
 
 def test_without_a_label_it_says_how_to_name_one(tmp_path: Path) -> None:
     """What cannot be guessed is asked for by its option, not invented."""
-    refused(riskml("init", tmp_path / "p", "--from", table(tmp_path, shop().drop(columns="is_fraud"))), "label", "--label")
+    refused(
+        riskml("init", tmp_path / "p", "--from", table(tmp_path, shop().drop(columns="is_fraud"))), "label", "--label"
+    )
 
 
 def test_without_an_id_rows_are_numbered(tmp_path: Path) -> None:
