@@ -106,9 +106,9 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
 @kernel
 def lift(mode: int, value: float) -> State:
     """The state of one row."""
-    if mode == 0:
+    if mode == SUM:
         return value, 0.0, 0.0, 0.0
-    if mode == 1:
+    if mode == MOMENTS:
         return 1.0, value, 0.0, 0.0
     return value, value, 0.0, 0.0
 
@@ -116,7 +116,7 @@ def lift(mode: int, value: float) -> State:
 @kernel
 def nothing(mode: int) -> State:
     """The state of no rows."""
-    if mode == 2:
+    if mode == EXTREMES:
         return np.inf, -np.inf, 0.0, 0.0
     return 0.0, 0.0, 0.0, 0.0
 
@@ -124,9 +124,9 @@ def nothing(mode: int) -> State:
 @kernel
 def merge(mode: int, a: State, b: State) -> State:
     """The state of the rows of ``a`` and ``b`` together."""
-    if mode == 2:
+    if mode == EXTREMES:
         return min(a[0], b[0]), max(a[1], b[1]), 0.0, 0.0
-    if mode == 0:
+    if mode == SUM:
         high, low = two_sum(a[0], b[0])
         more, rest = two_sum(a[1], b[1])
         high, low = two_sum(high, low + more)
@@ -188,8 +188,8 @@ def slide(
                 reached += 1
             at = first - base
             state = merge(mode, (suffix[at, 0], suffix[at, 1], suffix[at, 2], suffix[at, 3]), front)
-            out_a[q] = state[1] if mode == 1 else state[0]
-            out_b[q] = state[3] if mode == 1 else state[1]
+            out_a[q] = state[1] if mode == MOMENTS else state[0]
+            out_b[q] = state[3] if mode == MOMENTS else state[1]
 
 
 @kernel
@@ -237,8 +237,8 @@ def sweep(
             while left < end and leave[left] < t:
                 plant(mode, tree, size + left - base, empty)
                 left += 1
-            out_a[q] = tree[1, 1] if mode == 1 else tree[1, 0]
-            out_b[q] = tree[1, 3] if mode == 1 else tree[1, 1]
+            out_a[q] = tree[1, 1] if mode == MOMENTS else tree[1, 0]
+            out_b[q] = tree[1, 3] if mode == MOMENTS else tree[1, 1]
 
 
 @kernel
