@@ -341,9 +341,9 @@ def _stages() -> dict[str, Stage]:
         Stage("check", (*plan, "rule"), stages.check),
         Stage("features", plan, stages.features, gates=("check",)),
         Stage("train", (*data, "rule", "train"), stages.train, feeds=("features",)),
-        Stage("explain", ("threat", "train"), stages.explain, feeds=("features", "train")),
+        Stage("explain", ("threat", "events", "train"), stages.explain, feeds=("features", "train")),
         Stage("backtest", (*data, "rule", "train", "backtest"), stages.backtest, feeds=("features", "train")),
-        Stage("package", ("threat", "package"), stages.package, feeds=("train", "explain", "backtest")),
+        Stage("package", ("threat", "events", "package"), stages.package, feeds=("train", "explain", "backtest")),
     )
     return {stage.name: stage for stage in made}
 

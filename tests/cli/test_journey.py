@@ -35,7 +35,7 @@ def call(folder: Path, command: str, *words: str) -> tuple[int, str, str]:
 
 def test_run_says_each_stage_then_the_verdict(tmp_path: Path) -> None:
     """One line a stage on stderr, the verdict alone on stdout, then where things are and what to do next."""
-    session = riskml("run", make_shop(tmp_path), "--runs", tmp_path / "runs")
+    session = riskml("run", make_shop(tmp_path), "--runs", tmp_path / "runs", "--no-progress")
     facts = json.loads((tmp_path / "runs" / "shop" / "backtest" / "facts.json").read_text())
     assert session.code == facts["exit_code"]
     assert session.out == facts["headline"] + "\n"

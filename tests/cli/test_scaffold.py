@@ -121,7 +121,7 @@ def test_guess_prefers_what_was_said() -> None:
 
 
 def test_guess_keeps_leaks_out() -> None:
-    """Columns that give the label away, clocks, identifiers and later outcomes are no inputs, and the reason is said."""
+    """Columns that give the label away, clocks, identifiers and outcomes are no inputs, and the reason is said."""
     frame = shop(2000)
     frame["closed_reason"] = frame.is_fraud.map({1: "stolen", 0: "none"})
     frame["refund_amount"] = 0.5
