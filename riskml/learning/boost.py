@@ -35,6 +35,7 @@ FIXED: dict[str, Any] = {
 BINNING: dict[str, int] = {"max_bin": 255, "min_data_in_bin": 3, "bin_construct_sample_cnt": 200_000}
 RESERVED = (*FIXED, "seed", "num_threads", "force_col_wise", "data", "valid", "config", "task", "device_type")
 SEARCH_THREADS, FIT_THREADS = 1, 2  # part of the result, so never taken from the machine
+MANY_ROWS = 100_000  # below this, threads cost more than they bring
 STEP = 5  # rounds between two looks at the validation score
 
 
@@ -68,14 +69,14 @@ def bin_rows(
         label=y.astype(np.float32),
         feature_name=_safe(names) if names else "auto",
         categorical_feature=list(categorical),
-        params=settings | {"num_threads": FIT_THREADS},
+        params=settings | {"num_threads": _threads(len(y))},
     )
     return Binned(data.construct(), y)
 
 
-def train_text(binned: Binned, params: Params, rounds: int, seed: int, threads: int = FIT_THREADS) -> str:
+def train_text(binned: Binned, params: Params, rounds: int, seed: int) -> str:
     """Train exactly ``rounds`` rounds and return LightGBM's text."""
-    booster = _booster(binned, params, seed, threads)
+    booster = _booster(binned, params, seed, _threads(len(binned.y)))
     for _ in range(rounds):
         if booster.update():
             break
@@ -161,6 +162,10 @@ def _known_parameters() -> set[str]:
 def _booster(binned: Binned, params: Params, seed: int, threads: int) -> lgb.Booster:
     tuned = {key: value for key, value in params.items() if key not in (*BINNING, "num_iterations")}
     return lgb.Booster(tuned | FIXED | {"seed": seed, "num_threads": threads}, binned.data)
+
+
+def _threads(rows: int) -> int:
+    return FIT_THREADS if rows >= MANY_ROWS else 1
 
 
 def _safe(names: Sequence[str]) -> list[str]:

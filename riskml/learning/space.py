@@ -1,7 +1,7 @@
 """Where the search looks: a strong first trial and the ranges around it.
 
-In go the number of frauds and the parameters the recipe fixes; out come parameters of a trial. Fixed parameters
-leave the search and override every value.
+In go the numbers of frauds and rows and the parameters the recipe fixes; out come parameters of a trial. Fixed
+parameters leave the search and override every value.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Space:
     """The search space of one study."""
 
     frauds: int
+    rows: int
     fixed: Mapping[str, Value] = field(default_factory=dict)
 
     @property
@@ -45,12 +46,12 @@ class Space:
         few = self.frauds < 500
         values: dict[str, Value] = {
             "learning_rate": 0.05 if few else 0.08,
-            "num_leaves": 15 if few else 31,
-            "min_data_in_leaf": 20 if few else 50,
-            "min_sum_hessian_in_leaf": 0.01,
-            "feature_fraction": 0.5,
+            "num_leaves": 8 if few else 31,
+            "min_data_in_leaf": max(5, min(100 if few else 50, self.rows // 100)),
+            "min_sum_hessian_in_leaf": 0.1 if few else 0.01,
+            "feature_fraction": 0.3 if few else 0.5,
             "bagging_fraction": 0.8,
-            "lambda_l2": 5.0,
+            "lambda_l2": 0.5 if few else 5.0,
         }
         return {name: values[name] for name in self.searched}
 

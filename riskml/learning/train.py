@@ -160,7 +160,7 @@ def _search(
     key = hashlib.sha256(f"{data.key}:{share if wish.objective != 'average_precision' else ''}".encode()).hexdigest()
     return search(
         data.fold_rows,
-        Space(ones(data.binned.y), wish.params),
+        Space(ones(data.binned.y), len(data.binned.y), wish.params),
         objective(wish.objective, share),
         Budget(wish.trials, wish.seconds, wish.parallel, wish.seed),
         Journal(journal, key),
@@ -174,7 +174,7 @@ def _refit(
 ) -> tuple[tuple[str, ...], dict[str, Any], int]:
     """The seed bag on every kept training row, with the best trial's parameters and rounds."""
     wish = recipe.train
-    space = Space(ones(data.binned.y), wish.params)
+    space = Space(ones(data.binned.y), len(data.binned.y), wish.params)
     params = space.complete(found.best.params if found else space.first())
     rounds = found.best.iterations if found else int(params.get("num_iterations", ROUNDS_UNTUNED))
     whole = data.binned if len(data.kept) == len(data.binned.y) else data.binned.subset(data.kept)

@@ -44,7 +44,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(folds: list[FoldRows], path: Path | None = None, **change: object) -> search_module.Search:
     budget = replace(BUDGET, **change)  # type: ignore[arg-type]
-    return search(folds, Space(100), average_precision, budget, Journal(path, "key"))
+    return search(folds, Space(100, 600), average_precision, budget, Journal(path, "key"))
 
 
 def plain(trials: tuple[Trial, ...]) -> list[Trial]:
@@ -54,7 +54,7 @@ def plain(trials: tuple[Trial, ...]) -> list[Trial]:
 def test_trial_zero_is_the_default_and_best_the_highest(fold_rows: list[FoldRows]) -> None:
     """The study starts from the strong default, stays inside its ranges and ranks by the mean over folds."""
     found = run(fold_rows)
-    assert dict(found.trials[0].params) == Space(100).first()
+    assert dict(found.trials[0].params) == Space(100, 600).first()
     assert [trial.number for trial in found.trials] == list(range(5))
     for trial in found.trials:
         assert all(RANGES[name][0] <= trial.params[name] <= RANGES[name][1] for name in trial.params)  # type: ignore[operator]
@@ -95,11 +95,11 @@ def test_an_interrupt_loses_no_finished_trial(fold_rows: list[FoldRows], tmp_pat
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            search(fold_rows, Space(100), average_precision, BUDGET, Journal(path, "key"), told)
+            search(fold_rows, Space(100, 600), average_precision, BUDGET, Journal(path, "key"), told)
         kept = Journal(path, "key").found
         assert len(kept) >= cut
         ran: list[int] = []
-        resumed = search(fold_rows, Space(100), average_precision, BUDGET, _Counting(path, "key", ran), None)
+        resumed = search(fold_rows, Space(100, 600), average_precision, BUDGET, _Counting(path, "key", ran), None)
         assert plain(resumed.trials) == plain(whole.trials)
         assert not set(ran) & set(kept)
 
@@ -123,14 +123,14 @@ def test_an_interrupt_may_finish_with_the_best_so_far(fold_rows: list[FoldRows])
         if finished == 3:
             raise KeyboardInterrupt
 
-    found = search(fold_rows, Space(100), average_precision, BUDGET, Journal(None, ""), told, "finish")
+    found = search(fold_rows, Space(100, 600), average_precision, BUDGET, Journal(None, ""), told, "finish")
     assert found.interrupted and len(found.trials) == 3
 
     def at_once(params: object, y: object) -> float:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(fold_rows, Space(100), at_once, BUDGET, Journal(None, ""), None, "finish")
+        search(fold_rows, Space(100, 600), at_once, BUDGET, Journal(None, ""), None, "finish")
 
 
 def test_a_spent_budget_starts_no_round(fold_rows: list[FoldRows]) -> None:
@@ -142,7 +142,7 @@ def test_a_spent_budget_starts_no_round(fold_rows: list[FoldRows]) -> None:
 
 def test_fixed_parameters_leave_the_search(fold_rows: list[FoldRows]) -> None:
     """What the recipe fixes is used as it is and not searched, rounds included."""
-    space = Space(100, {"num_leaves": 4, "num_iterations": 7, "max_bin": 63})
+    space = Space(100, 600, {"num_leaves": 4, "num_iterations": 7, "max_bin": 63})
     found = search(fold_rows, space, average_precision, replace(BUDGET, trials=2), Journal(None, ""))
     for trial in found.trials:
         assert trial.iterations == 7 and "num_leaves" not in trial.params
