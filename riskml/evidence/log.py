@@ -179,7 +179,7 @@ def sample(
     codes = {name: _codes(recipe, tables, name, rows) for name in _cluster_names(recipe)}
     groups, ways = cluster(codes, fraud == 1)
     fired = inc.fired[rows]
-    extra = np.zeros(len(rows), bool) if points.add is None else (margins[rows] >= points.add) & ~fired
+    extra = np.zeros(len(rows), bool) if points.add is None else margins[rows] >= points.add
     events: dict[str, Any] = {
         "model": margins[rows] >= points.replace,
         "extra": extra,

@@ -55,6 +55,12 @@ def test_without_actions_an_enforced_rule_stopped_all_it_fired_on() -> None:
     assert not log.released.any() and (log.observed == ~log.fired).all()
 
 
+def test_an_event_stopped_without_the_rule_was_stopped_by_another_control() -> None:
+    """Even where nobody logs who decided, a challenge on an event the rule let pass counts for neither side."""
+    log = read(Rule("fired", True, "chance", "action"))
+    assert np.flatnonzero(log.other_control).tolist() == [6] and not log.observed[6]
+
+
 def test_no_rule_is_no_incumbent() -> None:
     """A recipe without [rule] has none."""
     recipe = Recipe(Threat("t"), Events("events", "e", "id", "time"), Labels(1))
