@@ -244,7 +244,7 @@ def test_interrupt_during_search(done: Path, tmp_path: Path) -> None:
 
 
 def test_interrupt_elsewhere(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C outside the search exits with 130 in one line and changes nothing."""
+    """Ctrl-C outside the search exits with 130 and changes nothing."""
     before = snapshot(finished / "runs")
 
     def stop(*_: object, **__: object) -> None:
@@ -252,9 +252,36 @@ def test_interrupt_elsewhere(finished: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("riskml.evidence.backtest.backtest", stop)
     session = riskml("backtest", finished / "shop.toml", "--runs", finished / "runs", "--set", "backtest.seed=1")
-    assert session.code == 130
-    assert [line.split(";")[0] for line in session.err.splitlines()] == ["error: interrupted"]
+    refused(session, "interrupted", "goes on from there", code=130)
     assert tidy(finished) and snapshot(finished / "runs") == before
+
+
+def test_killed_run(finished: Path) -> None:
+    """A process killed while it writes leaves the old stage whole, and the next run clears the rest and goes on."""
+    before = snapshot(finished / "runs")
+    code = (
+        "import os, sys, riskml.evidence.backtest as room; from riskml.cli.app import main;"
+        "room.backtest = lambda *_: os.kill(os.getpid(), 9); main(sys.argv[1:])"
+    )
+    where = [str(finished / "shop.toml"), "--runs", str(finished / "runs"), "--set", "backtest.seed=5"]
+    killed = subprocess.run([sys.executable, "-c", code, "run", *where], capture_output=True, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL and not tidy(finished)
+    assert snapshot(finished / "runs") == before
+    session = riskml("run", *where)
+    assert session.code in (0, 1, 4) and session.err.count(": fresh") == 4 and tidy(finished)
+
+
+def test_reader_that_goes_away(finished: Path) -> None:
+    """`riskml … | head` ends without a word about the closed pipe."""
+    release = next((finished / "runs" / "shop" / "package").glob("*.riskml"))
+    table = finished / "runs" / "shop" / "features" / "features.parquet"
+    for words in (["--help"], ["score", str(release), str(table), "-q"]):
+        command = [sys.executable, "-m", "riskml", *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == ""
+        assert process.returncode == 0, words
 
 
 def test_two_runs_at_once(finished: Path) -> None:

@@ -30,15 +30,16 @@ def failed(console: Console, error: BaseException, words: Sequence[str], names: 
 def _explain(console: Console, error: BaseException, words: Sequence[str], names: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return _closed_pipe()
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(ExitCode.CANNOT_ANSWER)
+    if isinstance(error, SystemExit):  # how Typer answers a closed pipe
+        return _closed_pipe()
     if isinstance(error, RiskmlError):
         console.traceback(error)
         console.error(error)
         return int(error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         console.traceback(error)
-        console.fail("interrupted; finished stages are kept, nothing is half-written", "", int(ExitCode.INTERRUPTED))
+        said = "interrupted; finished stages are kept, nothing is half-written"
+        console.fail(said, "the same command goes on from there", int(ExitCode.INTERRUPTED))
         return int(ExitCode.INTERRUPTED)
     known = _known_failure(error, words, names)
     if known is not None:

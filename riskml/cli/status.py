@@ -97,10 +97,5 @@ def _verdict(name: str, verdict: Mapping[str, object]) -> str:
     if word == "FAIL":
         return f"{name} failed"
     settle = verdict.get("settle")
-    if not isinstance(settle, Mapping):
-        return f"{name} is inconclusive"
-    releases, days = settle.get("releases"), settle.get("days")
-    about = f"about {days:,} days" if isinstance(days, int) else ""
-    if isinstance(releases, int):
-        return f"{name} waits for {releases:,} releases" + (f", {about}" if about else "")
-    return f"{name} waits {about}" if about else f"{name} is inconclusive"
+    text = settle.get("text") if isinstance(settle, Mapping) else None
+    return f"{name} waits for {text}" if text else f"{name} is inconclusive"

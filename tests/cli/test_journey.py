@@ -153,9 +153,12 @@ def test_status_before_the_first_run(tmp_path: Path) -> None:
     [
         ({"word": "PASS"}, "ADD passed"),
         ({"word": "FAIL"}, "ADD failed"),
-        ({"word": "INCONCLUSIVE", "settle": {"releases": 120, "days": 9}}, "ADD waits for 120 releases, about 9 days"),
-        ({"word": "INCONCLUSIVE", "settle": {"releases": None, "days": 9}}, "ADD waits about 9 days"),
-        ({"word": "INCONCLUSIVE", "settle": {"releases": None, "days": None}}, "ADD is inconclusive"),
+        (
+            {"word": "INCONCLUSIVE", "settle": {"text": "120 releases, about 9 days"}},
+            "ADD waits for 120 releases, about 9 days",
+        ),
+        ({"word": "INCONCLUSIVE", "settle": {"text": ""}}, "ADD is inconclusive"),
+        ({"word": "INCONCLUSIVE"}, "ADD is inconclusive"),
     ],
 )
 def test_what_a_verdict_waits_for(verdict: dict[str, object], said: str) -> None:
