@@ -71,12 +71,18 @@ class Journey:
 
     @cached_property
     def tables(self) -> Tables:
-        """The data, read once."""
+        """The data, read once.
+
+        Raises:
+            StaleError: it is not the data that the stages were compared with a moment ago.
+        """
         from riskml.data.tables import read_tables
 
         memo, began = self._memo, time.time()
         before = memo.stamps()
         tables = read_tables(self.recipe)
+        if self.__dict__.get("fingerprint", tables.fingerprint) != tables.fingerprint:
+            raise StaleError("the data changed while it was being read", "run the command again once it stands still")
         if self.folder.root.is_dir():
             memo.keep({"fingerprint": tables.fingerprint, "as_of": str(tables.as_of)}, before, began)
         return tables

@@ -40,7 +40,7 @@ def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     table = compute(plan, journey.tables, journey.log, progress=progress)
     table.write(draft.folder / "features.parquet")
     (draft.folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
-    journey.__dict__["table"] = table
+    journey.table = table
     return {
         "rows": len(table.time),
         "features": len(plan.names),
@@ -72,7 +72,7 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     )
     (draft.folder / "model").mkdir()
     training.model.write(draft.folder / "model")
-    journey.__dict__["model"] = training.model
+    journey.model = training.model
     if training.facts.interrupted:
         draft.ok = False
         done, wanted = len(training.trials), journey.recipe.train.trials

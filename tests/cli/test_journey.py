@@ -95,6 +95,16 @@ def test_changed_data_redoes_everything_and_touched_data_nothing(shop_folder: Pa
     assert ": fresh" not in call(shop_folder, "run")[2]
 
 
+def test_data_that_changes_under_way_is_refused(shop_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data swapped between the comparison and the reading never ends up under the old fingerprint."""
+    from riskml.cli.runs import Memo
+
+    monkeypatch.setattr(Memo, "recall", lambda self: {"fingerprint": "of the data before", "as_of": "0"})
+    session = riskml("run", shop_folder / "shop.toml", "--runs", shop_folder / "runs")
+    refused(session, "changed while it was being read")
+    assert tidy(shop_folder)
+
+
 def test_passwords_are_not_recorded(shop_folder: Path) -> None:
     """An override with a database password is stored and shown without it."""
     from riskml.cli.words import redacted
