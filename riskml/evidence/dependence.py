@@ -39,10 +39,11 @@ class Bin:
 
 @dataclass(frozen=True)
 class Dependence:
-    """Contribution by value; ``missing`` is the bin of events without one."""
+    """Contribution by value; ``missing`` is the bin of events without one, ``unit`` "seconds" or ""."""
 
     feature: str
     kind: str
+    unit: str
     bins: tuple[Bin, ...]
     missing: Bin | None
 
@@ -57,7 +58,9 @@ class Spread:
     rank: tuple[float | None, ...]
 
 
-def dependence(name: str, values: NDArray[np.float32], parts: Floats, categories: Sequence[str] | None) -> Dependence:
+def dependence(
+    name: str, values: NDArray[np.float32], parts: Floats, categories: Sequence[str] | None = None, unit: str = ""
+) -> Dependence:
     """Bins of about equal numbers of events for a number, one bar per common category otherwise.
 
     Args:
@@ -65,6 +68,7 @@ def dependence(name: str, values: NDArray[np.float32], parts: Floats, categories
         values: encoded values [n], NaN missing.
         parts: contributions [n].
         categories: of a categorical feature, by code; None for a number.
+        unit: of the values.
     """
     known = ~np.isnan(values)
     missing = _bin("missing", None, parts[~known]) if np.count_nonzero(~known) >= LEAST else None
@@ -72,10 +76,12 @@ def dependence(name: str, values: NDArray[np.float32], parts: Floats, categories
         codes, counts = np.unique(values[known], return_counts=True)
         order = np.argsort(-counts, kind="stable")[:12]
         kept = [int(codes[at]) for at in order if counts[at] >= LEAST]
-        return Dependence(name, "category", tuple(_bin(categories[c], None, parts[values == c]) for c in kept), missing)
+        return Dependence(
+            name, "category", unit, tuple(_bin(categories[c], None, parts[values == c]) for c in kept), missing
+        )
     groups = _equal_mass(values[known])
     return Dependence(
-        name, "number", tuple(_bin(None, values[known][rows], parts[known][rows]) for rows in groups), missing
+        name, "number", unit, tuple(_bin(None, values[known][rows], parts[known][rows]) for rows in groups), missing
     )
 
 

@@ -117,6 +117,7 @@ def explain(
     ranked = _importance(model, parts[:, :-1], hot[:, :-1])
     used = [item.feature for item in ranked if item.mean > 0 or item.alerted > 0]
     shown = [name for name in used if name not in hidden][:pictures]
+    lasting = {node.name for node in model.plan.nodes if node.aggregate in ("since_first", "since_last")}
     place = {name: at for at, name in enumerate(model.schema.names)}
     return Explanation(
         model=model.digest,
@@ -126,9 +127,15 @@ def explain(
         importance=tuple(item for item in ranked if item.feature in set(used)),
         families=_families(model, parts[:, :-1], hot[:, :-1]),
         unused=tuple(sorted(set(model.schema.names) - set(used))),
-        spread=tuple(spread(name, X[:, place[name]], parts[:, place[name]]) for name in shown),
+        spread=tuple(_spread(model, name, X[:, place[name]], parts[:, place[name]]) for name in shown),
         dependence=tuple(
-            dependence(name, X[:, place[name]], parts[:, place[name]], model.schema.categories.get(name))
+            dependence(
+                name,
+                X[:, place[name]],
+                parts[:, place[name]],
+                model.schema.categories.get(name),
+                "seconds" if name in lasting else "",
+            )
             for name in shown
         ),
         largest_error=float(np.max(np.abs(parts.sum(axis=1) - margins[drawn]))),
@@ -203,6 +210,12 @@ def _mentions(text: str, name: str) -> bool:
     from riskml.expression import parse
 
     return bool(text) and name in parse(text).columns
+
+
+def _spread(model: Model, name: str, values: NDArray[np.float32], parts: Floats) -> Spread:
+    """Categories have no rank, so theirs count as missing."""
+    ranked = values if name not in model.schema.categories else np.full_like(values, np.nan)
+    return spread(name, ranked, parts)
 
 
 def _importance(model: Model, parts: Floats, hot: Floats) -> list[Importance]:

@@ -63,7 +63,7 @@ def bin_rows(
     fixed: Params | None = None,
 ) -> Binned:
     """Bin a matrix [n, p] once. ``fixed`` may override the binning parameters."""
-    settings = FIXED | BINNING | {key: value for key, value in (fixed or {}).items() if key in BINNING}
+    settings = FIXED | BINNING | {key: int(value) for key, value in (fixed or {}).items() if key in BINNING}
     data = lgb.Dataset(
         X,
         label=y.astype(np.float32),
@@ -148,20 +148,34 @@ def check_params(fixed: Params) -> None:
         if name not in known:
             hint = near_matches(name, known) or "use LightGBM's own name of the parameter, not an alias"
             raise TrainingError(f"`train.params.{name}` is not a parameter of LightGBM", hint)
+    try:
+        _tiny(fixed)
+    except lgb.basic.LightGBMError as error:
+        raise TrainingError(f"LightGBM refuses `train.params`: {error}", "correct the value") from error
 
 
 def _known_parameters() -> set[str]:
     """Names LightGBM writes into a model's text: its parameters, without aliases."""
-    X = np.arange(40, dtype=np.float32).reshape(-1, 1)
-    text = fit(X, (np.arange(40) % 2).astype(np.int8), {"min_data_in_leaf": 1}, 1)[0]
+    text = _tiny({})
     section = text.partition("\nparameters:\n")[2].partition("\nend of parameters")[0]
     names = {line[1:].partition(":")[0] for line in section.splitlines() if line.startswith("[")}
     return names | {"num_iterations"}
 
 
+def _tiny(params: Params) -> str:
+    """The text of a model on forty rows, to learn what LightGBM makes of ``params``."""
+    X = np.arange(40, dtype=np.float32).reshape(-1, 1)
+    return fit(X, (np.arange(40) % 2).astype(np.int8), params, 1)[0]
+
+
 def _booster(binned: Binned, params: Params, seed: int, threads: int) -> lgb.Booster:
-    tuned = {key: value for key, value in params.items() if key not in (*BINNING, "num_iterations")}
+    tuned = {key: _whole(value) for key, value in params.items() if key not in (*BINNING, "num_iterations")}
     return lgb.Booster(tuned | FIXED | {"seed": seed, "num_threads": threads}, binned.data)
+
+
+def _whole(value: float | int | str) -> float | int | str:
+    """15.0 as 15: LightGBM wants whole numbers without a point, and reads either for the others."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _threads(rows: int) -> int:

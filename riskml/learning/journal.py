@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,14 +41,7 @@ class Journal:
             return
         self.found = _read(path, key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"schema": SCHEMA, "key": key})]
-        lines += [json.dumps(trial.to_dict()) for trial in self.found.values()]
-        fresh = path.with_name(path.name + ".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        self._rewrite(self.found.values())
 
     def recall(self, number: int, params: Mapping[str, float | int | str]) -> Trial | None:
         """The trial of an earlier run, if it had this number and these parameters."""
@@ -63,6 +56,22 @@ class Journal:
             file.write(json.dumps(trial.to_dict()) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def close(self, trials: Iterable[Trial]) -> None:
+        """Leave exactly the trials of the finished study, in number order."""
+        if self.path is not None:
+            self._rewrite(sorted(trials, key=lambda trial: trial.number))
+
+    def _rewrite(self, trials: Iterable[Trial]) -> None:
+        """Replace the file in one step."""
+        assert self.path is not None
+        lines = [json.dumps({"schema": SCHEMA, "key": self.key}), *(json.dumps(trial.to_dict()) for trial in trials)]
+        fresh = self.path.with_name(self.path.name + ".new")
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.path)
 
 
 def _read(path: Path, key: str) -> dict[int, Trial]:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from riskml.data.split import Folds, Split, folds
 from riskml.errors import TrainingError
-from riskml.learning.boost import Binned, Matrix, bin_rows
+from riskml.learning.boost import BINNING, FIXED, STEP, Binned, Matrix, bin_rows
 from riskml.learning.schema import Schema, learn_schema
-from riskml.learning.search import FoldRows
+from riskml.learning.search import MOST_ROUNDS, PATIENCE, FoldRows
+from riskml.learning.space import ALWAYS, RANGES
 
 if TYPE_CHECKING:
     from riskml.features.table import FeatureTable
@@ -146,7 +147,8 @@ def _key(recipe: Recipe, schema: Schema, X: Matrix, parts: Split, cut: Folds) ->
         wish.objective,
         schema.to_dict(),
     ]
-    settings += [lightgbm.__version__, optuna.__version__]
+    settings += [lightgbm.__version__, optuna.__version__, RANGES, ALWAYS, MOST_ROUNDS, PATIENCE, STEP]
+    settings += [SEARCH_GOODS, SEARCH_RATIO, FIXED, BINNING]
     settings += [[fold.train[-1].item(), fold.valid[0].item(), fold.valid[-1].item()] for fold in cut.folds]
     hashed = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     hashed.update(parts.y_train.tobytes())

@@ -82,6 +82,7 @@ def search(
     study.enqueue_trial(space.first())
     while len(finished) < budget.trials:
         if finished and budget.seconds is not None and time.monotonic() - began >= budget.seconds:
+            journal.close(finished.values())
             return Search(_ordered(finished), out_of_time=True)
         asked = [study.ask() for _ in range(min(budget.parallel, budget.trials - len(finished)))]
         wanted = {trial.number: space.suggest(trial) for trial in asked}
@@ -96,6 +97,7 @@ def search(
             return Search(_ordered(finished), interrupted=True)
         for trial in asked:
             study.tell(trial, finished[trial.number].value)
+    journal.close(finished.values())
     return Search(_ordered(finished))
 
 

@@ -30,7 +30,7 @@ def bars(
     """
     left, step = 290, 26
     top = max([value for _, a, b in rows for value in (a, b or 0.0)], default=0.0) or 1.0
-    scale = (width - left - 60) / top
+    scale = (width - left - 90) / top
     parts = []
     for at, (label, value, other) in enumerate(rows):
         y = at * step + 4
@@ -40,6 +40,9 @@ def bars(
             parts.append(_rect(left, y + 12, other * scale, 5, WARM, f"{label}: {second} {other:.3g}", "two"))
         end = left + max(value, other or 0.0) * scale
         parts.append(_text(end + 8, y + 13, f"{value:.2g}", soft=True))
+        if other is not None:
+            shift = end + 14 + 7 * len(f"{value:.2g}")
+            parts.append(f'<text class="two" x="{shift:.1f}" y="{y + 13:.1f}" fill="{WARM}">{other:.2g}</text>')
     return _svg(width, len(rows) * step + 8, caption, parts)
 
 
@@ -104,12 +107,12 @@ def dependence(item: Mapping[str, Any], width: int = 350, height: int = 190) -> 
         parts.append(f'<polyline class="path" points="{line}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
     for at, (b, x) in enumerate(zip(shown, middles, strict=True)):
         is_missing = missing is not None and at == len(bins)
-        name = b["label"] if b["label"] is not None else _span(b)
+        name = b["label"] if b["label"] is not None else _span(b, item["unit"])
         title = f"{name}: {_signed(b['mean'])} over {b['events']:,} events"
         if is_missing or item["kind"] != "number":
             parts.append(_line(x, y(b["p10"]), x, y(b["p90"]), PALE, 4))
         parts.append(_dot(x, y(b["mean"]), 3.4, WARM if is_missing else BLUE, title))
-    parts += _below(bins, missing, middles, height - foot + 16)
+    parts += _below(bins, missing, middles, height - foot + 16, item["unit"])
     return _svg(width, height, f"How {item['feature']} moves the score", parts)
 
 
@@ -129,6 +132,8 @@ def trials(values: Sequence[float], best: int, caption: str, width: int = 720, h
     parts += [_text(left - 6, y(tick) + 4, f"{tick:.3g}", "end", soft=True) for tick in ticks(low, high, 4)]
     points, so_far = [], -math.inf
     for at, value in enumerate(values):
+        if at:
+            points.append(f"{left + at * slot:.1f},{y(so_far):.1f}")
         so_far = max(so_far, value)
         points.append(f"{left + at * slot:.1f},{y(so_far):.1f}")
     parts.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{PALE}" stroke-width="2"/>')
@@ -168,13 +173,13 @@ def blend(rank: float | None) -> str:
 
 
 def _below(
-    bins: Sequence[Mapping[str, Any]], missing: Mapping[str, Any] | None, middles: Sequence[float], y: float
+    bins: Sequence[Mapping[str, Any]], missing: Mapping[str, Any] | None, middles: Sequence[float], y: float, unit: str
 ) -> list[str]:
     """Words under the axis: a few values of a number, every category (slanted), and "missing"."""
     parts = []
     if bins and bins[0]["label"] is None:
         for at in sorted({0, (len(bins) - 1) // 2, len(bins) - 1}):
-            parts.append(_text(middles[at], y, _value(bins[at]["middle"]), "middle", soft=True))
+            parts.append(_text(middles[at], y, _value(bins[at]["middle"], unit), "middle", soft=True))
     else:
         for b, x in zip(bins, middles, strict=False):
             turned = f'transform="rotate(30 {x:.1f} {y - 4:.1f})"'
@@ -219,13 +224,21 @@ def _signed(value: float) -> str:
     return f"{value:+.2g}".replace("-", "−") if value else "0"
 
 
-def _value(value: float) -> str:
-    """A feature's value on an axis: 1,234 or 0.12 or 3.4M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+def _value(value: float, unit: str = "") -> str:
+    """A feature's value on an axis: ``1,234``, ``0.12``, ``3.4M``; seconds as ``3.5h`` or ``12d``."""
+    if unit == "seconds":
+        for span, letter in ((86_400, "d"), (3_600, "h"), (60, "min")):
+            if abs(value) >= span:
+                return f"{value / span:.2g}{letter}" if abs(value) < 100 * span else f"{value / span:,.0f}{letter}"
+        return f"{value:.2g}s"
+    for size, scale, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(value) >= size:
-            return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
+            return f"{value / scale:.3g}{letter}"
     return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _span(b: Mapping[str, Any]) -> str:
-    return _value(b["middle"]) if b["low"] == b["high"] else f"{_value(b['low'])} to {_value(b['high'])}"
+def _span(b: Mapping[str, Any], unit: str) -> str:
+    """The values of a bin."""
+    if b["low"] == b["high"]:
+        return _value(b["middle"], unit)
+    return f"{_value(b['low'], unit)} to {_value(b['high'], unit)}"

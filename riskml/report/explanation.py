@@ -56,8 +56,8 @@ def _sentence(families: Sequence[Mapping[str, Any]]) -> str:
     top = families[:3]
     share = sum(float(item["share"]) for item in top)
     names = [str(item["family"]) for item in top]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{share:.0%} of the score comes from {listed}."
+    count = {1: "one family", 2: "two families", 3: "three families"}[len(names)]
+    return f"{share:.0%} of the score comes from {count} of features: {'; '.join(names)}."
 
 
 def _figures(explanation: Mapping[str, Any], training: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
@@ -69,7 +69,7 @@ def _figures(explanation: Mapping[str, Any], training: Mapping[str, Any] | None)
     words = {"rule": "as many as the rule", "recipe": "set by the recipe", "frauds": "as many as frauds"}
     out.append(("alerts a day", number(training["alerts_per_day"]), words[training["alerts_from"]]))
     measured = training["calibrate"]
-    out.append(("frauds above the threshold", percent(measured["recall_at_threshold"], 0), "calibrate window"))
+    out.append(("frauds caught", percent(measured["recall_at_threshold"], 0), "calibrate window"))
     out.append(("average precision", number(measured["average_precision"]), "calibrate window"))
     out.append(
         ("trained on", number(training["frauds"]["train"]), f"frauds in {number(training['rows']['train'])} events")

@@ -102,6 +102,7 @@ def test_an_interrupt_loses_no_finished_trial(fold_rows: list[FoldRows], tmp_pat
         resumed = search(fold_rows, Space(100, 600), average_precision, BUDGET, _Counting(path, "key", ran), None)
         assert plain(resumed.trials) == plain(whole.trials)
         assert not set(ran) & set(kept)
+        assert list(Journal(path, "key").found.values()) == list(resumed.trials)
 
 
 class _Counting(Journal):
@@ -174,7 +175,7 @@ def test_unknown_and_reserved_parameters_are_refused(name: str, hint: str) -> No
     with pytest.raises(TrainingError, match=name) as caught:
         check_params({name: 1})
     assert hint in caught.value.hint
-    check_params({"num_leaves": 7, "num_iterations": 50, "max_bin": 63, "path_smooth": 1.0})
+    check_params({"num_leaves": 7.0, "num_iterations": 50, "max_bin": 63, "path_smooth": 1.0})
 
 
 def test_same_rows_same_bytes() -> None:
@@ -186,6 +187,20 @@ def test_same_rows_same_bytes() -> None:
     assert first == fit(X, y, params, 5, (1, 2), names=("plain", "growth(7d)"))
     assert first[0] != first[1]
     assert "feature_names=plain f1" in first[0]
+
+
+@pytest.mark.parametrize("value", [{"feature_fraction": 3.0}, {"num_leaves": 7.5}, {"num_leaves": "many"}])
+def test_values_lightgbm_refuses_are_one_clear_error(value: dict[str, float | int | str]) -> None:
+    """A value outside a parameter's range is named before any training begins."""
+    with pytest.raises(TrainingError, match=next(iter(value))):
+        check_params(value)
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    """15.0 and 15 give the same model."""
+    X = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.int8)
+    assert fit(X, y, {"num_leaves": 5.0, "max_bin": 63.0}, 3) == fit(X, y, {"num_leaves": 5, "max_bin": 63}, 3)
 
 
 TRIAL = Trial(0, {"num_leaves": 7, "learning_rate": 0.1}, 0.25, (0.2, 0.3), 15, 1.5)

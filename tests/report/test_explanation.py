@@ -139,7 +139,7 @@ def test_the_page_says_what_the_facts_say() -> None:
     """Headline, figures, notes and tables carry the facts' own numbers, without style or script."""
     text = " ".join(checked(render_explanation("account-takeover", facts(), training(), TRIALS)).text.split())
     for words in (
-        "90% of the score comes from events by user and logins by device.",
+        "90% of the score comes from two families of features: events by user; logins by device.",
         "a note worth reading",
         "30 of 31",
         "12.5 as many as the rule",
