@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -85,9 +86,11 @@ def _usage_hint(error: BaseException, words: Sequence[str], names: Sequence[str]
 
 
 def _lowered(text: str) -> str:
-    """A usage message in our own manner: no capital, no final stop, no suggestion inside."""
-    text = text.split(" Did you mean")[0].split(" (Possible options:")[0].rstrip(".")
-    return text[:1].lower() + text[1:]
+    """A usage message in our own manner, whatever version of Typer wrote it: no capital, stop or suggestion."""
+    unknown = re.match(r"No such (option|command):? '?([^\s'.]+)", text)
+    if unknown:
+        return f"no such {unknown[1]} `{unknown[2]}`"
+    return (text[:1].lower() + text[1:]).rstrip(".")
 
 
 def _closed_pipe() -> int:

@@ -62,9 +62,9 @@ def test_no_arguments_show_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "error", "hint"),
     [
-        (["trian", "x.toml"], "no such command 'trian'", "did you mean `riskml train`?"),
+        (["trian", "x.toml"], "no such command `trian`", "did you mean `riskml train`?"),
         (["run"], "missing argument 'RECIPE'", "see `riskml run -h`"),
-        (["run", "x.toml", "--quite"], "no such option: --quite", "did you mean `--quiet`?"),
+        (["run", "x.toml", "--quite"], "no such option `--quite`", "did you mean `--quiet`?"),
         (["init", "d", "--users", "x"], "invalid value for '--users'", "see `riskml init -h`"),
         (["run", "nowhere.toml"], "no recipe at nowhere.toml", "riskml init"),
         (["verify", "x.riskml", "--set", "a=1"], "--set changes a recipe", "leave --set out"),
