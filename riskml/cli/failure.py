@@ -73,15 +73,15 @@ def _known_failure(error: BaseException, words: Sequence[str], names: Sequence[s
 
 def _usage_hint(error: BaseException, words: Sequence[str], names: Sequence[str]) -> str:
     """What to type instead, if anything typed is near something known."""
-    near = getattr(error, "possibilities", None)
-    if near:
-        return "did you mean " + " or ".join(f"`{name}`" for name in sorted(near)[:3]) + "?"
     typed = next((word for word in words if not word.startswith("-")), "")
     if typed and typed not in names:
         found = difflib.get_close_matches(typed, names, n=2)
         if found:
             return "did you mean " + " or ".join(f"`riskml {name}`" for name in found) + "?"
         return f"commands: {' '.join(names)}"
+    near = getattr(error, "possibilities", None)
+    if near:
+        return "did you mean " + " or ".join(f"`{name}`" for name in sorted(near)[:3]) + "?"
     return f"see `riskml {typed} -h`" if typed else "see `riskml -h`"
 
 
