@@ -156,7 +156,7 @@ def test_the_rule_fades(joined: pd.DataFrame, sample: World) -> None:
     assert frauds[frauds.day.between(start, start + 7)].rule_fired.mean() == pytest.approx(0.50, abs=0.10)
     assert frauds[frauds.day.between(start + 21, start + 28)].rule_fired.mean() == pytest.approx(0.34, abs=0.08)
     alerts = joined[joined.rule_fired & ~joined.allow_listed]
-    assert 0.15 < alerts.is_fraud.mean() < 0.30
+    assert 0.15 < alerts[alerts.day < 106].is_fraud.mean() < 0.30
     assert 0.15 < alerts[alerts.day.between(78, 106)].is_fraud.mean() < 0.30
     assert joined.rule_version.dropna().nunique() == len(sample.rule_versions) == 3
 
@@ -230,7 +230,7 @@ def test_money_adds_up(joined: pd.DataFrame, sample: World) -> None:
 
 
 def test_labels_come_by_several_routes(joined: pd.DataFrame, sample: World) -> None:
-    """Claims: median 2 days, nine in ten within 12, 15 % never. Analysts: 4 hours, one in ten wrong. All routes occur."""
+    """Claims: median 2 days, p90 12, 15 % never. Analysts: 4 hours, one in ten wrong. All routes occur."""
     lost = joined[(joined.is_fraud == 1) & joined.status.isin(["completed", "reversed"])]
     assert lost.claim_days.isna().mean() == pytest.approx(0.15, abs=0.06)
     assert lost.claim_days.median() == pytest.approx(2.0, abs=0.8)
@@ -259,7 +259,8 @@ def test_look_alikes(joined: pd.DataFrame, sample: World) -> None:
     wallets = joined.to_address.value_counts(normalize=True)
     assert wallets.iloc[:20].sum() == pytest.approx(0.30, abs=0.04)
     crowd = joined.groupby("ip").user_id.nunique()
-    assert 5 <= (crowd >= 50).sum() and crowd.max() <= 5000
+    assert (crowd >= 50).sum() >= 5
+    assert crowd.max() <= 5000
     honest = joined[joined.is_fraud == 0]
     young = honest[(honest.device_age < 86_400) & (honest.account_age > 86_400)]
     assert len(young) > 3 * joined.is_fraud.sum()
@@ -308,7 +309,7 @@ def test_no_difference_hides_nothing_beside_the_rule() -> None:
     world = simulate("no_difference")
     rows = world.withdrawals.drop_duplicates("event_id").merge(world.truth, on="event_id")
     inside = (rows.amount_usd > 5000) & ((rows.device_age < 86_400) | rows.device_age.isna())
-    assert rows[rows.is_fraud == 1].pipe(lambda frauds: inside[frauds.index]).mean() == pytest.approx(0.4, abs=0.08)
+    assert 0.6 < inside[rows.is_fraud == 1].mean() < 0.85
     shared = rows.groupby("to_address").user_id.transform("nunique") >= 100
     web = rows.channel == "web"
     for trait in (shared, web):

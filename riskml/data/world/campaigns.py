@@ -58,7 +58,7 @@ from riskml.data.world.settings import (
 
 GANGS_APART = 64
 AGENT_CODES = 2**20
-AGENTS = 178
+AGENTS = 160
 _SINGLE = -1
 
 
@@ -116,7 +116,7 @@ class Habit:
 
 
 GANG = Habit(
-    richer=1.45, tries=0.33, password=0.35, second_factor=0.25, email=0.09, unseen=0.08, patient=0.11, drains=0.82,
+    richer=1.6, tries=0.33, password=0.35, second_factor=0.25, email=0.09, unseen=0.08, patient=0.11, drains=0.82,
     hot_wallet=0.28, returns=0.10, vpn=0.40, neighbour=0.28, carrier=0.22,
 )  # fmt: skip
 AGENT = Habit(
@@ -196,7 +196,9 @@ def _visits(
 
 def _accounts(rng: np.random.Generator, people: People, count: int, richer: float) -> Ints:
     """Distinct accounts, richer ones more often, none of them allow-listed or opened after the world began."""
-    weight = np.where(people.allow_listed | (people.signup >= WORLD_START), 0.0, people.wealth**richer)
+    weight = np.where(
+        people.allow_listed | (people.signup >= WORLD_START), 0.0, np.minimum(people.wealth, 30_000) ** richer
+    )
     return rng.choice(len(people), count, replace=False, p=weight / weight.sum()).astype(np.int64)
 
 

@@ -170,8 +170,9 @@ def lost_device(moves: Moves) -> Bools:
 
 
 def logged_age(moves: Moves) -> Floats:
-    """Seconds since the user's first sight of the device, as logged; NaN where the log does not know."""
-    return np.where(lost_device(moves), np.nan, _known_age(moves))
+    """Seconds since the user's first sight of the device, as logged; NaN where the log lost the device or its age."""
+    age_lost = chance(mixed(moves.time, 44) + moves.user, 45) < 0.012
+    return np.where(lost_device(moves) | age_lost, np.nan, _known_age(moves))
 
 
 def _known_age(moves: Moves) -> Floats:

@@ -42,12 +42,14 @@ def clock(rng: np.random.Generator, day: Floats) -> Ints:
     cdf = np.concatenate([[0.0], np.cumsum(_CLOCK)]) / _CLOCK.sum()
     hours = np.interp(rng.random(len(day)), cdf, np.arange(25.0))
     seconds = (np.floor(day) * 86_400 + hours * 3600).astype(np.int64)
-    return WORLD_START + seconds * SECOND
+    time: Ints = WORLD_START + seconds * SECOND
+    return time
 
 
 def soon(rng: np.random.Generator, time: Ints, median: int, sigma: float) -> Ints:
     """Later times with a log-normal delay of that median (µs); whole seconds later."""
-    return time + (median * rng.lognormal(0.0, sigma, len(time)) / SECOND).astype(np.int64) * SECOND
+    delay: Floats = median * rng.lognormal(0.0, sigma, len(time)) / SECOND
+    return time + delay.astype(np.int64) * SECOND
 
 
 def withdrawals(rng: np.random.Generator, people: People, days: int) -> Moves:

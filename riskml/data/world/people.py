@@ -105,7 +105,7 @@ def populate(rng: np.random.Generator, users: int, days: int, per_day: float) ->
     trip = WORLD_START + (rng.random(users) * (days + 10) * DAY).astype(np.int64) - 10 * DAY
     return People(
         signup=signup,
-        wealth=rng.lognormal(np.log(3500), 1.35, users) * np.where(listed, 8, 1),
+        wealth=np.minimum(rng.lognormal(np.log(3500), 1.35, users), 120_000) * np.where(listed, 8, 1),
         rate=rate * per_day / rate.mean(),
         country=home[carrier].astype(np.int64),
         carrier=carrier,
@@ -120,8 +120,9 @@ def populate(rng: np.random.Generator, users: int, days: int, per_day: float) ->
 
 
 def _zipf(size: int, power: float) -> Floats:
-    weights = 1.0 / np.arange(1, size + 1) ** power
-    return weights / weights.sum()
+    weights = 1.0 / np.arange(1, size + 1, dtype=np.float64) ** power
+    shares: Floats = weights / weights.sum()
+    return shares
 
 
 def _carriers(rng: np.random.Generator, users: int) -> Ints:
