@@ -43,7 +43,8 @@ def imports(path: Path, top_only: bool) -> Iterator[str]:
                 yield from walk(node.orelse)
             elif not (top_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
                 for field in ("body", "orelse", "finalbody", "handlers"):
-                    yield from walk([n for n in getattr(node, field, []) if isinstance(n, ast.stmt | ast.excepthandler)])
+                    inner = getattr(node, field, [])
+                    yield from walk([n for n in inner if isinstance(n, ast.stmt | ast.excepthandler)])
 
     yield from walk(ast.parse(path.read_text(encoding="utf-8")).body)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from riskml.evidence.add import judge_add
-from riskml.evidence.replace import judge_replace, measure
-from riskml.evidence.swap import saved
-from riskml.evidence.units import Units, pack
+from riskml.evidence.backtest.add import judge_add
+from riskml.evidence.backtest.replace import judge_replace, measure
+from riskml.evidence.backtest.swap import saved
+from riskml.evidence.backtest.units import Units, pack
 from riskml.recipe.spec import DAY, Backtest
 
 SPEC = Backtest(draws=400, min_clusters=40, min_precision=0.3)

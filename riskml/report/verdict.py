@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from riskml.errors import DataError
-from riskml.evidence.verdict import Interval
-from riskml.evidence.words import money, share, signed, span
+from riskml.evidence.backtest.verdict import Interval
+from riskml.evidence.backtest.words import money, share, signed, span
 
 __all__ = ["SCHEMA", "markdown", "page"]
 

@@ -17,23 +17,23 @@ import numpy.typing as npt
 from riskml.data.split import iso
 from riskml.errors import DataError
 from riskml.evidence import metrics
-from riskml.evidence.add import judge_add
-from riskml.evidence.baselines import Policy, compare, retuned
-from riskml.evidence.log import Counts, Points, Sample, amounts, operating_points, sample
-from riskml.evidence.money import NetValue, net_value
-from riskml.evidence.panels import Immature, Week, immature, weeks
-from riskml.evidence.replace import Evidence, judge_replace, largest_cluster, measure, settled
+from riskml.evidence.backtest.add import judge_add
+from riskml.evidence.backtest.baselines import Policy, compare, retuned
+from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operating_points, sample
+from riskml.evidence.backtest.money import NetValue, net_value
+from riskml.evidence.backtest.panels import Immature, Week, immature, weeks
+from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure, settled
+from riskml.evidence.backtest.swap import Saved, SwapRow, saved, swap_table
+from riskml.evidence.backtest.verdict import Verdict, plain
+from riskml.evidence.backtest.words import flips, headline, rollback
 from riskml.evidence.rule import Incumbent, incumbent
-from riskml.evidence.swap import Saved, SwapRow, saved, swap_table
-from riskml.evidence.verdict import Verdict, plain
-from riskml.evidence.words import flips, headline, rollback
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
     from riskml.data.labels import LabelLog
     from riskml.data.split import Windows
     from riskml.data.tables import Tables
-    from riskml.evidence.units import Units
+    from riskml.evidence.backtest.units import Units
     from riskml.features.table import FeatureTable
     from riskml.learning.model import Model
     from riskml.recipe.spec import Recipe

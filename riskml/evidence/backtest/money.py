@@ -11,10 +11,10 @@ from itertools import product
 
 import numpy as np
 
-from riskml.evidence.bootstrap import quantiles, resample
-from riskml.evidence.replace import columns, ways_used
-from riskml.evidence.units import Units
-from riskml.evidence.verdict import ESTIMATED, Interval
+from riskml.evidence.backtest.bootstrap import quantiles, resample
+from riskml.evidence.backtest.replace import columns, ways_used
+from riskml.evidence.backtest.units import Units
+from riskml.evidence.backtest.verdict import ESTIMATED, Interval
 from riskml.recipe.spec import Backtest
 
 __all__ = ["NetValue", "net_value"]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from riskml.evidence import verdict as v
-from riskml.evidence.bootstrap import resample
-from riskml.evidence.cluster import effective
-from riskml.evidence.units import Units
-from riskml.evidence.verdict import Interval, Settle, Verdict
+from riskml.evidence.backtest import verdict as v
+from riskml.evidence.backtest.bootstrap import resample
+from riskml.evidence.backtest.cluster import effective
+from riskml.evidence.backtest.units import Units
+from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
 from riskml.recipe.spec import Backtest
 
 __all__ = [

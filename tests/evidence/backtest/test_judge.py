@@ -15,7 +15,7 @@ from riskml.data.labels import label_log
 from riskml.data.split import Windows
 from riskml.errors import DataError
 from riskml.evidence.backtest import Backtest, backtest
-from riskml.evidence.log import first_fired, operating_points, sample
+from riskml.evidence.backtest.log import first_fired, operating_points, sample
 from riskml.evidence.rule import incumbent
 from riskml.recipe.spec import DAY, Costs, Episode, Events, Labels, Recipe, Rule, RuleVersion, Threat, Train
 from riskml.recipe.spec import Backtest as Spec

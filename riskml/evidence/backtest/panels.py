@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from riskml.data.split import iso
-from riskml.evidence.replace import columns
-from riskml.evidence.units import Units
+from riskml.evidence.backtest.replace import columns
+from riskml.evidence.backtest.units import Units
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
     from riskml.data.labels import LabelLog
     from riskml.data.split import Windows
-    from riskml.evidence.log import Points
+    from riskml.evidence.backtest.log import Points
     from riskml.evidence.rule import Incumbent
 
 __all__ = ["Immature", "Week", "immature", "weeks"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from riskml.evidence.add import bar, judge_add
-from riskml.evidence.units import Units, pack
+from riskml.evidence.backtest.add import bar, judge_add
+from riskml.evidence.backtest.units import Units, pack
 from riskml.recipe.spec import DAY, Backtest
 
 N = 400

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from riskml.evidence.bootstrap import quantiles, resample
-from riskml.evidence.verdict import binomial
+from riskml.evidence.backtest.bootstrap import quantiles, resample
+from riskml.evidence.backtest.verdict import binomial
 
 
 def slow_draws(column: np.ndarray, groups: np.ndarray, draws: int, seed: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskml.errors import ExitCode
-from riskml.evidence.bootstrap import Draws, quantiles
+from riskml.evidence.backtest.bootstrap import Draws, quantiles
 
 __all__ = [
     "FAIL",

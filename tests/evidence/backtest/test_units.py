@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskml.evidence.units import Folding, Units, fold, pack
+from riskml.evidence.backtest.units import Folding, Units, fold, pack
 
 
 def units(**change: object) -> Units:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskml.evidence.cluster import HUB, cluster, effective
+from riskml.evidence.backtest.cluster import HUB, cluster, effective
 
 codes = st.integers(-1, 5)
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from riskml.errors import DataError, near_matches
-from riskml.evidence.cluster import cluster
+from riskml.evidence.backtest.cluster import cluster
+from riskml.evidence.backtest.units import Folding, Units, fold, pack
 from riskml.evidence.rule import Incumbent
-from riskml.evidence.units import Folding, Units, fold, pack
 from riskml.learning.threshold import alert_volume, calibrate_events, freeze
 from riskml.recipe.spec import DAY
 

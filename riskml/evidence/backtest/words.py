@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from riskml.evidence.verdict import FAIL, INCONCLUSIVE, PASS, UNKNOWN, Interval, Verdict
+from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS, UNKNOWN, Interval, Verdict
 
 if TYPE_CHECKING:
-    from riskml.evidence.log import Counts
+    from riskml.evidence.backtest.log import Counts
 
 __all__ = ["flips", "headline", "money", "rollback", "share", "signed", "span"]
 

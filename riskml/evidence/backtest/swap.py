@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from riskml.evidence import verdict as v
-from riskml.evidence.bootstrap import resample
-from riskml.evidence.replace import FEW_FRAUDS, control_bounds, settled, ways_used
-from riskml.evidence.units import Units
-from riskml.evidence.verdict import Interval
+from riskml.evidence.backtest import verdict as v
+from riskml.evidence.backtest.bootstrap import resample
+from riskml.evidence.backtest.replace import FEW_FRAUDS, control_bounds, settled, ways_used
+from riskml.evidence.backtest.units import Units
+from riskml.evidence.backtest.verdict import Interval
 from riskml.recipe.spec import Backtest
 
 __all__ = ["Saved", "SwapRow", "saved", "swap_table"]

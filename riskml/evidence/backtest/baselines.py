@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from riskml.evidence import verdict as v
-from riskml.evidence.bootstrap import Draws, resample
-from riskml.evidence.replace import settled
+from riskml.evidence.backtest import verdict as v
+from riskml.evidence.backtest.bootstrap import Draws, resample
+from riskml.evidence.backtest.replace import settled
+from riskml.evidence.backtest.units import Units
+from riskml.evidence.backtest.verdict import Interval
 from riskml.evidence.rule import replay
-from riskml.evidence.units import Units
-from riskml.evidence.verdict import Interval
 from riskml.recipe.spec import Backtest
 
 if TYPE_CHECKING:
