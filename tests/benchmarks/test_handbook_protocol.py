@@ -88,7 +88,8 @@ def test_measures_against_a_slow_oracle(seed: int, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(handbook, "TOP", 10)
     cards = small_world(seed)
     _, rows = handbook.split(cards, date(2018, 5, 1))
-    score = np.random.default_rng(seed).permutation(len(rows)) + 300.5 * cards.fraud[rows]  # no ties: the walk down is one row at a time
+    # No ties, because the oracle walks down one row at a time.
+    score = np.random.default_rng(seed).permutation(len(rows)) + 300.5 * cards.fraud[rows]
     assert handbook.measure(cards, rows, score) == pytest.approx(slow_measures(cards, rows, score), abs=1e-12)
 
 
