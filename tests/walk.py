@@ -52,7 +52,8 @@ def take_walk(folder: Path) -> Walk:
         (folder / name).symlink_to(ROOT / name)
     days = [f"2026-{1 + day // 28:02d}-{1 + day % 28:02d}" for day in range(140)]
     rows = "".join(
-        f"t{i},{days[i // 10]}T{8 + i % 10:02d}:00:00Z,c{i % 37},{5 + i % 90},{int(i % 61 == 0)}\n" for i in range(1_400)
+        f"t{i},{days[i // 10]}T{8 + i % 10:02d}:00:00Z,c{i % 37},{5 + i % 90},{int(i % 61 == 0)}\n"
+        for i in range(1_400)
     )
     (folder / "transactions.csv").write_text("transaction_id,created_at,customer_id,amount,is_fraud\n" + rows)
     walk = Walk(folder)

@@ -54,20 +54,30 @@ def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 
 def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Search, fit, calibrate and freeze; finished trials outlive an interruption in a journal beside the stages."""
+    from riskml.data.episodes import episodes
+    from riskml.evidence.backtest.log import first_fired
+    from riskml.learning.threshold import calibrate_events
     from riskml.learning.train import train as train_model
 
     journal = journey.folder.root / ".trials.jsonl"
     rule = journey.incumbent
+    alerts = folding = None
+    if rule is not None:
+        alerts = first_fired(journey.recipe, journey.tables, rule)
+        rows = calibrate_events(journey.windows, journey.table.time, rule.comparable)
+        folding = episodes(journey.recipe, journey.tables, rows)
     training = train_model(
         journey.recipe,
         journey.table,
         journey.log,
         journey.windows,
-        None if rule is None else rule.fired,
+        alerts,
         progress,
         journal=journal,
         on_interrupt="finish",
-        eligible=None if rule is None else ~rule.bypass,
+        eligible=None if rule is None else rule.comparable,
+        folding=folding,
+        unseen=None if rule is None else rule.stopped,
         data_fingerprint=journey.fingerprint,
     )
     (draft.folder / "model").mkdir()

@@ -92,10 +92,15 @@ class LabelLog:
         """Events old enough at ``cut`` for their silence to mean something [n]."""
         return self.time <= cut - self.matures_after
 
-    def outcome(self, cut: int) -> Int8:
-        """1 fraud, 0 good, -1 unknown [n], from the label in force; a label the rule itself made is unknown."""
+    def outcome(self, cut: int, unseen: npt.NDArray[np.bool_] | None = None) -> Int8:
+        """1 fraud, 0 good, -1 unknown [n], from the label in force; a label the rule itself made is unknown.
+
+        ``unseen`` marks events that were stopped [n]: nobody could complain, so their silence means nothing.
+        """
         now = self.in_force(cut)
-        silent = GOOD if self.absent_good else UNKNOWN
+        silent = np.full(self.events, GOOD if self.absent_good else UNKNOWN)
+        if unseen is not None:
+            silent[unseen] = UNKNOWN
         found = np.where(now.route < 0, silent, np.where(now.route == RULE, UNKNOWN, now.label))
         return np.where(self.mature(cut), found, UNKNOWN).astype(np.int8)
 

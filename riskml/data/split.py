@@ -135,14 +135,17 @@ def _lay(recipe: Recipe, first: int, as_of: int) -> Windows:
     return Windows(train_start, train_end, calibrate_start, calibrate_end, test_start, test_end, as_of, gap)
 
 
-def split(windows: Windows, time: NDArray[np.int64], log: LabelLog) -> Split:
-    """Rows and outcomes of each window, each read at its own cut, ordered by time (ties by row)."""
-    train, y_train = _known(time, windows.train_start, windows.train_end, log.outcome(windows.train_cut))
+def split(windows: Windows, time: NDArray[np.int64], log: LabelLog, unseen: NDArray[np.bool_] | None = None) -> Split:
+    """Rows and outcomes of each window, each read at its own cut, ordered by time (ties by row).
+
+    ``unseen`` marks events that were stopped [n]; without a label of their own they are neither fraud nor good.
+    """
+    train, y_train = _known(time, windows.train_start, windows.train_end, log.outcome(windows.train_cut, unseen))
     calibrate, y_calibrate = _known(
-        time, windows.calibrate_start, windows.calibrate_end, log.outcome(windows.calibrate_cut)
+        time, windows.calibrate_start, windows.calibrate_end, log.outcome(windows.calibrate_cut, unseen)
     )
     test = _inside(time, windows.test_start, windows.test_end)
-    return Split(train, y_train, calibrate, y_calibrate, test, log.outcome(windows.test_cut)[test].astype(np.int8))
+    return Split(train, y_train, calibrate, y_calibrate, test, log.outcome(windows.test_cut, unseen)[test])
 
 
 def _inside(time: NDArray[np.int64], start: int, end: int) -> Rows:

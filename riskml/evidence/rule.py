@@ -77,6 +77,11 @@ class Incumbent:
         """Events that count for both sides: neither allow-listed nor touched by another control [n]."""
         return ~self.bypass & ~self.other_control
 
+    @property
+    def stopped(self) -> Bools:
+        """Events the rule or another control kept from going through [n]."""
+        return np.asarray((self.fired & ~self.released) | self.other_control)
+
 
 def incumbent(recipe: Recipe, tables: Tables) -> Incumbent | None:
     """Read the rule's log, or replay its versions where there is none; None without a ``[rule]``.

@@ -80,7 +80,17 @@ def train_text(binned: Binned, params: Params, rounds: int, seed: int) -> str:
     for _ in range(rounds):
         if booster.update():
             break
-    return str(booster.model_to_string(num_iteration=-1))
+    return without_ranges(str(booster.model_to_string(num_iteration=-1)))
+
+
+def without_ranges(text: str) -> str:
+    """LightGBM's text without the least and greatest training value of each feature, which are customers' own.
+
+    Scores and contributions do not read them.
+    """
+    before, found, rest = text.partition("\nfeature_infos=")
+    infos, newline, after = rest.partition("\n")
+    return before + found + " ".join("none" for _ in infos.split(" ")) + newline + after if found else text
 
 
 def fit(

@@ -32,6 +32,7 @@ from riskml.learning.threshold import Volume, alert_volume, calibrate_events, fr
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
+    from riskml.data.episodes import Folding
     from riskml.data.labels import LabelLog
     from riskml.features.table import FeatureTable
     from riskml.recipe.spec import Recipe
@@ -92,6 +93,8 @@ def train(
     journal: Path | None = None,
     on_interrupt: str = "raise",
     eligible: NDArray[np.bool_] | None = None,
+    folding: Folding | None = None,
+    unseen: NDArray[np.bool_] | None = None,
     data_fingerprint: str = "",
 ) -> Training:
     """Train the recipe's model.
@@ -105,7 +108,10 @@ def train(
         progress: called with (stage, done, total, detail).
         journal: file that keeps finished trials; an interrupted run of the same study goes on from it.
         on_interrupt: "raise" passes Ctrl-C on once the journal is safe; "finish" builds the model from the best trial.
-        eligible: events that may be alerted on [n], without those the allow-list lets pass; all if None.
+        eligible: events that count for rule and model alike [n]; all if None.
+        folding: how the eligible events of calibrate (``calibrate_events``) fold into episodes, so that retries count
+            as one alert; then ``rule_fired`` must mark one event per alerted episode.
+        unseen: events that did not go through [n]: their silence means nothing.
         data_fingerprint: of the tables behind ``table``, kept in the model.
 
     Raises:
@@ -115,7 +121,7 @@ def train(
     say: Progress = progress or (lambda *_: None)
     refuse_giveaways(recipe)
     boost.check_params(recipe.train.params)
-    parts = split(windows, table.time, log)
+    parts = split(windows, table.time, log, unseen)
     refuse_too_little(parts)
     began = clock.monotonic()
     say("train: bin", 0, 1, f"{len(parts.train):,} rows, {ones(parts.y_train):,} frauds")
@@ -123,14 +129,15 @@ def train(
     volume = alert_volume(
         windows, table.time, rule_fired, ones(parts.y_calibrate), recipe.train.alerts_per_day, eligible
     )
-    share = volume.alerts / max(1, len(calibrate_events(windows, table.time, eligible)))
+    inside = calibrate_events(windows, table.time, eligible)
+    share = volume.alerts / max(1, len(inside if folding is None else folding.starts))
     binned_at = clock.monotonic()
     found = _search(recipe, data, share, journal, say, on_interrupt)
     searched_at = clock.monotonic()
     texts, params, rounds = _refit(recipe, data, found, say)
     fitted_at = clock.monotonic()
     say("train: calibrate", 0, 1, f"{len(parts.calibrate):,} rows, {ones(parts.y_calibrate):,} frauds")
-    model, measured = _finish(recipe, table, windows, parts, data, texts, volume, eligible, data_fingerprint)
+    model, measured = _finish(recipe, table, windows, parts, data, texts, volume, inside, folding, data_fingerprint)
     say("train: calibrate", 1, 1, f"{volume.per_day:.3g} alerts a day")
     seconds = {
         "bin": binned_at - began,
@@ -193,7 +200,8 @@ def _finish(
     data: Prepared,
     texts: tuple[str, ...],
     volume: Volume,
-    eligible: NDArray[np.bool_] | None,
+    inside: NDArray[np.int64],
+    folding: Folding | None,
     data_fingerprint: str,
 ) -> tuple[Model, dict[str, float]]:
     """Calibrate and freeze on the calibrate window; its figures beside the model."""
@@ -208,10 +216,10 @@ def _finish(
         recipe_digest=recipe.digest(*SECTIONS),
         data_fingerprint=data_fingerprint,
     )
-    inside = calibrate_events(windows, table.time, eligible)
     margins = draft.margins(table.frame, parts.calibrate)
     calibrator = fit_calibrator(margins, parts.y_calibrate)
-    threshold = freeze(draft.margins(table.frame, inside), volume.alerts)
+    scores = draft.margins(table.frame, inside)
+    threshold = freeze(scores if folding is None else folding.most(scores), volume.alerts)
     lineage: dict[str, str | float | int] = {
         "train_start": iso(windows.train_start),
         "train_end": iso(windows.train_end),

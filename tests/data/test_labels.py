@@ -136,3 +136,11 @@ def test_bad_label_tables_are_refused_with_a_reason() -> None:
     assert "no `known`" in bad({}, {"known": pd.to_datetime([None], utc=True)})
     assert "no label says fraud" in bad({}, {"is_fraud": [0]})
     assert "silence is unknown" in bad({"absent": "unknown"})
+
+
+def test_silence_of_a_stopped_event_means_nothing() -> None:
+    """An event that never went through is good only if somebody said so."""
+    log = make_log([(0, 1, 1, 0), (1, 0, 1, 1)])
+    stopped = np.array([True, True, True, False])
+    assert log.outcome(100).tolist() == [1, 0, 0, 0]
+    assert log.outcome(100, stopped).tolist() == [1, 0, -1, 0]

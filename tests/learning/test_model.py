@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from riskml.errors import DataError
-from riskml.learning.boost import fit
+from riskml.learning.boost import fit, without_ranges
 from riskml.learning.calibration import Calibrator
 from riskml.learning.model import Model
 from riskml.learning.schema import learn_schema
@@ -125,3 +125,37 @@ def test_alerts_start_at_the_threshold(model: Model) -> None:
     """An event exactly at the threshold is an alert; no events give no scores."""
     assert model.alerts(np.array([-1.25, np.nextafter(-1.25, -2)])).tolist() == [True, False]
     assert model.margins_of(np.zeros((0, 6))).shape == (0,)
+
+
+def test_the_text_holds_no_range_of_training_values(model: Model, made: World) -> None:
+    """Least and greatest values of customers are gone from the text, and no score moves for it."""
+    import lightgbm
+
+    names, rows = made.table.plan.names, np.arange(600)
+    schema = learn_schema(names, made.table.kinds, made.table.frame, rows)
+    X, y = schema.encode(made.table.frame), (made.log.outcome(2**62) == 1).astype(np.int8)
+    raw = train_booster(X, y, schema.categorical)
+    kept = lightgbm.Booster(model_str=raw)
+    bare = lightgbm.Booster(model_str=without_ranges(raw))
+    assert "feature_infos=[" in raw and "[" not in without_ranges(raw).partition("feature_infos=")[2].partition("\n")[0]
+    for how in ({"raw_score": True}, {"pred_contrib": True}):
+        assert np.array_equal(kept.predict(X, **how), bare.predict(X, **how))
+    for text in model.boosters:
+        assert set(text.partition("\nfeature_infos=")[2].partition("\n")[0].split(" ")) == {"none"}
+
+
+def train_booster(X: np.ndarray, y: np.ndarray, categorical: tuple[int, ...]) -> str:
+    """LightGBM's own text of a small model."""
+    import lightgbm
+
+    data = lightgbm.Dataset(X, label=y, categorical_feature=list(categorical))
+    settings = {"objective": "binary", "verbose": -1, "min_data_in_leaf": 10, "num_threads": 1}
+    return str(lightgbm.train(settings, data, 15).model_to_string())
+
+
+def test_a_bag_adds_up_alike_for_one_row_and_many(model: Model, made: World) -> None:
+    """With nine boosters, a row scored alone has the bits it has in a batch."""
+    bag = replace(model, boosters=model.boosters * 4 + model.boosters[:1])
+    matrix = bag.schema.encode(made.table.frame)
+    alone = np.array([bag.margins_of(matrix[i : i + 1])[0] for i in range(40)])
+    assert np.array_equal(alone, bag.margins_of(matrix)[:40])

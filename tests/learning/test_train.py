@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from riskml.data.episodes import Folding
 from riskml.data.split import split
 from riskml.errors import TrainingError
 from riskml.learning import search as search_module
 from riskml.learning.calibration import fit_calibrator
 from riskml.learning.prepare import sample_goods
+from riskml.learning.threshold import calibrate_events
 from riskml.learning.train import Training, train
 from riskml.recipe.spec import DAY, Rule
 from tests.learning.worlds import COLUMNS, World, emptied, relabelled, world
@@ -255,3 +257,23 @@ def test_alerts_per_day_of_the_recipe_come_first() -> None:
     inside = np.flatnonzero((made.table.time >= w.calibrate_start) & (made.table.time < w.calibrate_end))
     alerts = found.model.alerts(found.model.margins(made.table.frame, inside)).sum()
     assert abs(alerts - 2.0 * (w.calibrate_end - w.calibrate_start) / DAY) <= 1
+
+
+def test_retries_count_once_where_volumes_are_matched(made: World) -> None:
+    """With episodes, as many of them are alerted as the rule alerted on, not as many events."""
+    inside = calibrate_events(made.windows, made.table.time)
+    folding = Folding.of(np.arange(len(inside)) // 3, made.table.time[inside])
+    found = run(made, folding=folding)
+    best = folding.most(found.model.margins(made.table.frame, inside))
+    wanted = found.facts.alerts_per_day * made.windows.calibrate_days
+    assert abs(np.count_nonzero(best >= found.model.threshold) - wanted) <= 1
+    assert found.model.threshold <= run(made).model.threshold
+
+
+def test_stopped_events_without_a_label_are_not_trained_on(made: World) -> None:
+    """Their silence is no sign of a good customer, so the window shrinks by them."""
+    silent = np.ones(len(made.table.time), bool)
+    silent[made.log.row] = False
+    unseen = silent & (np.arange(len(silent)) % 5 == 0)
+    parts, fewer = split(made.windows, made.table.time, made.log), run(made, unseen=unseen).facts.rows
+    assert fewer["train"] == int(np.count_nonzero(~unseen[parts.train])) < len(parts.train)

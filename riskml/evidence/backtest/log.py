@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from riskml.data.episodes import entity_codes, episodes
 from riskml.errors import DataError, near_matches
 from riskml.evidence.backtest.cluster import cluster
-from riskml.evidence.backtest.units import Folding, Units, fold, pack
+from riskml.evidence.backtest.units import Units, pack
 from riskml.evidence.rule import Incumbent
 from riskml.learning.threshold import alert_volume, calibrate_events, freeze
 from riskml.recipe.spec import DAY
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from riskml.data.tables import Tables
     from riskml.recipe.spec import Recipe
 
-__all__ = ["Counts", "Points", "Sample", "eligible_rows", "episodes", "first_fired", "operating_points", "sample"]
+__all__ = ["Counts", "Points", "Sample", "eligible_rows", "first_fired", "operating_points", "sample"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -91,8 +92,8 @@ def operating_points(
     fired = first_fired(recipe, tables, inc)
     volume = alert_volume(windows, time, fired, int(known.sum()), recipe.train.alerts_per_day, able)
     quiet = ~folding.any(inc.fired[rows])
-    best = np.asarray(folding.most(margins[rows]), np.float64)
-    amount = np.asarray(folding.most(amounts(recipe, tables, rows)), np.float64)
+    best = folding.most(margins[rows])
+    amount = folding.most(amounts(recipe, tables, rows))
     usable = volume.alerts > 0 and bool(quiet.any())
     return Points(
         replace=threshold,
@@ -111,21 +112,6 @@ def first_fired(recipe: Recipe, tables: Tables, inc: Incumbent) -> Bools:
     first = np.zeros(len(inc.fired), bool)
     first[rows[episodes(recipe, tables, rows).first_where(inc.fired[rows])]] = True
     return np.asarray(first & inc.fired)
-
-
-def episodes(recipe: Recipe, tables: Tables, rows: Int64) -> Folding:
-    """How ``rows`` fold into episodes; each is its own where the recipe declares none."""
-    spec, time = recipe.backtest.episode, tables.events.time[rows]
-    if spec is None or not len(rows):
-        return Folding.of(np.arange(len(rows), dtype=np.int64), time)
-    for name in spec.by:
-        if name not in recipe.events.entities:
-            hint = near_matches(name, recipe.events.entities) or "name entities of [events]"
-            raise DataError(f"backtest.episode.by names `{name}`, which is no entity", hint)
-    parts = np.stack([_codes(recipe, tables, name, rows) for name in spec.by])
-    keys = np.unique(parts, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    keys[(parts < 0).any(axis=0)] = -1
-    return Folding.of(fold(keys, time, spec.gap), time)
 
 
 def amounts(recipe: Recipe, tables: Tables, rows: Int64) -> Floats:
@@ -176,7 +162,7 @@ def sample(
     time = tables.events.time
     rows, counts = eligible_rows(time, windows, inc)
     fraud = log.independent_outcome(windows.test_cut)[rows]
-    codes = {name: _codes(recipe, tables, name, rows) for name in _cluster_names(recipe)}
+    codes = {name: entity_codes(recipe, tables, name, rows) for name in _cluster_names(recipe)}
     groups, ways = cluster(codes, fraud == 1)
     fired = inc.fired[rows]
     extra = np.zeros(len(rows), bool) if points.add is None else margins[rows] >= points.add
@@ -208,12 +194,6 @@ def _cluster_names(recipe: Recipe) -> tuple[str, ...]:
             hint = near_matches(name, recipe.events.entities) or "name an entity of [events]"
             raise DataError(f"backtest.cluster_by names `{name}`, which is no entity", hint)
     return tuple(names)
-
-
-def _codes(recipe: Recipe, tables: Tables, name: str, rows: Int64) -> Int64:
-    """Codes of one entity over ``rows``, -1 where there is none."""
-    column = tables.events.frame[recipe.events.entities[name]].iloc[rows]
-    return np.asarray(pd.factorize(column, use_na_sentinel=True)[0], np.int64)
 
 
 def _folded(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Units", "fold", "pack"]
+__all__ = ["Units", "pack"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -124,62 +124,3 @@ def pack(
         ways=ways,
         events=np.ones(len(model), np.int64) if events is None else events,
     )
-
-
-def fold(keys: Int64, time: Int64, gap: int) -> Int64:
-    """Episode of each event [n], numbered by first appearance in (key, time) order.
-
-    Attempts with the same key, each within ``gap`` microseconds of the one before, are one episode; key -1 (no such
-    entity) never folds.
-    """
-    order = np.lexsort((time, keys))
-    key, when = keys[order], time[order]
-    fresh = np.ones(len(order), bool)
-    fresh[1:] = (key[1:] != key[:-1]) | (when[1:] - when[:-1] > gap) | (key[1:] < 0)
-    episode = np.empty(len(order), np.int64)
-    episode[order] = np.cumsum(fresh) - 1
-    return episode
-
-
-@dataclass(frozen=True)
-class Folding:
-    """Events in episode order with the start of each episode, to reduce any column to one value per episode."""
-
-    order: Int64
-    starts: Int64
-
-    @classmethod
-    def of(cls, episode: Int64, time: Int64) -> Folding:
-        """Order by episode, then time."""
-        order = np.lexsort((time, episode))
-        starts = np.flatnonzero(np.r_[True, np.diff(episode[order]) != 0]) if len(order) else order
-        return cls(order, starts)
-
-    @property
-    def first(self) -> Int64:
-        """Event row of each episode's first attempt."""
-        return self.order[self.starts]
-
-    def any(self, column: Bools) -> Bools:
-        """Whether any attempt holds."""
-        return np.asarray(np.logical_or.reduceat(column[self.order], self.starts), bool)
-
-    def first_where(self, column: Bools) -> Int64:
-        """Event row of the first attempt that holds; of the first attempt, if none does."""
-        place = np.where(column[self.order], np.arange(len(self.order)), len(self.order))
-        best = np.minimum.reduceat(place, self.starts)
-        return self.order[np.where(best < len(self.order), best, self.starts)]
-
-    def most(self, column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """The greatest value of the attempts."""
-        return np.asarray(np.maximum.reduceat(column[self.order], self.starts))
-
-    def total(self, column: Floats) -> Floats:
-        """The sum over the attempts."""
-        return np.asarray(np.add.reduceat(column[self.order], self.starts), np.float64)
-
-    def outcome(self, fraud: Int8, seen: Bools) -> Int8:
-        """1 if a seen attempt is fraud, else -1 if any seen one is unknown or none was seen, else 0."""
-        bad = self.any(seen & (fraud == 1))
-        doubt = self.any(seen & (fraud < 0)) | ~self.any(seen)
-        return np.where(bad, 1, np.where(doubt, -1, 0)).astype(np.int8)

@@ -1,0 +1,40 @@
+"""Episodes: which attempts are one, and what an episode is."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskml.data.episodes import Folding, fold
+
+
+@given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 30)), max_size=15), st.integers(0, 6))
+def test_attempts_within_the_gap_are_one_episode(rows: list[tuple[int, int]], gap: int) -> None:
+    """Neighbours of one key no further apart than the gap share an episode; a missing key never folds."""
+    keys, time = np.array([a for a, _ in rows], np.int64), np.array([b for _, b in rows], np.int64)
+    episode = fold(keys, time, gap)
+    for key in {-1, 0, 1, 2}:
+        mine = sorted(np.flatnonzero(keys == key), key=lambda i: time[i])
+        for i, j in pairwise(mine):
+            assert (episode[i] == episode[j]) == (key >= 0 and time[j] - time[i] <= gap)
+    assert all(len({keys[i] for i in np.flatnonzero(episode == e)}) == 1 for e in set(episode.tolist()))
+
+
+def test_an_episode_is_fraud_if_a_seen_attempt_is() -> None:
+    """Unseen attempts decide nothing; without a seen one the episode is unknown."""
+    episode, time = np.array([0, 0, 1, 1, 2, 3]), np.arange(6)
+    folding = Folding.of(episode, time)
+    fraud, seen = np.array([0, 1, 1, 0, 1, -1], np.int8), np.array([1, 1, 0, 1, 0, 1], bool)
+    assert folding.outcome(fraud, seen).tolist() == [1, 0, -1, -1]
+    assert folding.first_where(np.array([0, 1, 0, 0, 0, 0], bool)).tolist() == [1, 2, 4, 5]
+    assert folding.total(np.arange(6.0)).tolist() == [1, 5, 4, 5]
+    assert folding.most(np.arange(6)).tolist() == [1, 3, 4, 5]
+
+
+def test_nothing_folds_to_nothing() -> None:
+    """No events are no episodes."""
+    none = np.zeros(0, np.int64)
+    assert len(Folding.of(fold(none, none, 5), none).most(np.zeros(0))) == 0
