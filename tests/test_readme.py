@@ -22,7 +22,7 @@ def test_each_command_works(walk: Walk, command: str) -> None:
     step = walk.steps[command]
     allowed = {0}
     if command.split()[1] in ("run", "backtest"):
-        verdict = json.loads((walk.runs / "backtest" / "verdict.json").read_text())
+        verdict = json.loads((walk.runs / "backtest" / "facts.json").read_text())
         allowed = {VERDICT_CODES[verdict[verdict["question"]]["word"]]}
     assert step.code in allowed, step.stderr
     assert "Traceback" not in step.stderr
