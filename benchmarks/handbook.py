@@ -13,8 +13,10 @@ built by riskml's own engine; trees are trained by ``riskml.learning.boost``.
 How the choices were made. Features, parameters, rounds and the size of the seed bag were chosen on the seven test
 weeks starting 2018-06-06 to 2018-07-18 (``--validation``), the last of which ends before 2018-07-25, the first training
 day of any published split. Nothing is searched here, because a search on seven days of frauds mostly fits noise.
-Both settings use small trees with a low learning rate; "history" has ten times the rows, so it asks for larger leaves,
-and each model of its bag sees every fraud and its own tenth of the good rows, which saves most of the time.
+All trees are small, with a low learning rate. "history" is the mean of two bags: one on all known history, each model
+seeing every fraud and its own tenth of the good rows, and the one of "week". History alone ranks frauds better at the
+top (average precision .764 against .754 in validation) but the whole list worse (AUC .892 against .896); the mean keeps
+both (.764 and .895). The generator leaves traces in the cents of some amounts; no feature reads them.
 ``--final`` opens the test weeks that no choice has seen.
 """
 
@@ -69,7 +71,7 @@ PUBLISHED: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
 ONLY_PARTS = ("customer_settled_", "customer_known_frauds_count", "customer_known_frauds_sum", "terminal_uncleared_")
 SEEDS = (1, 2, 3, 4, 5)
 ROUNDS = 250
-SMALL_TREES: Mapping[str, float | int] = {
+PARAMS: Mapping[str, float | int] = {
     "num_leaves": 15,
     "learning_rate": 0.03,
     "feature_fraction": 0.5,
@@ -80,19 +82,17 @@ SMALL_TREES: Mapping[str, float | int] = {
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One way to train: whether history before the training week counts, the trees' parameters and goods kept."""
+class Part:
+    """One way to train: whether rows before the training week count, the leaves' size and the share of goods seen."""
 
-    name: str
     history: bool
-    params: Mapping[str, float | int]
-    goods: float = 1.0  # share of good rows each model of the bag sees
+    min_data_in_leaf: int
+    goods: float = 1.0
 
 
-SETTINGS = (
-    Setting("week", False, {**SMALL_TREES, "min_data_in_leaf": 20}),
-    Setting("history", True, {**SMALL_TREES, "min_data_in_leaf": 300}, goods=0.1),
-)
+LAST_WEEK = Part(history=False, min_data_in_leaf=20)
+ALL_HISTORY = Part(history=True, min_data_in_leaf=300, goods=0.1)
+SETTINGS: Mapping[str, tuple[Part, ...]] = {"week": (LAST_WEEK,), "history": (ALL_HISTORY, LAST_WEEK)}
 
 
 @dataclass(frozen=True)
@@ -152,32 +152,36 @@ def read(data: Path) -> tuple[Cards, Any]:
     return cards, compute(compile_plan(recipe), tables, label_log(recipe, tables)).frame
 
 
-def run_week(cards: Cards, frame: Any, setting: Setting, opens: date) -> tuple[float, float, float]:
-    """Train for one test week and measure on it; the score is the mean of the seed bag's margins."""
+def margins(cards: Cards, frame: Any, part: Part, opens: date) -> Floats:
+    """Mean raw margin of a seed bag on the rows of the test week that opens on a day."""
     import lightgbm
 
     from riskml.learning.boost import fit
     from riskml.learning.prepare import sample_goods
 
     names = [name for name in frame.columns if not name.startswith(ONLY_PARTS)]
-    train, test = split(cards, opens, setting.history)
-    matrix, fraud = frame[names].to_numpy(np.float32), cards.fraud[train].astype(np.int8)
-    margins = []
+    train, test = split(cards, opens, part.history)
+    params = {**PARAMS, "min_data_in_leaf": part.min_data_in_leaf}
+    known, fraud = frame[names].take(train).to_numpy(np.float32), cards.fraud[train].astype(np.int8)
+    asked = frame[names].take(test).to_numpy(np.float32)
+    found = []
     for seed in SEEDS:
-        kept = sample_goods(fraud, setting.goods, seed)
-        (text,) = fit(matrix[train[kept]], fraud[kept], setting.params, ROUNDS, (seed,), names=names)
-        margins.append(lightgbm.Booster(model_str=text).predict(matrix[test], raw_score=True))
-    return measure(cards, test, np.mean(margins, axis=0))
+        kept = sample_goods(fraud, part.goods, seed)
+        (text,) = fit(known[kept], fraud[kept], params, ROUNDS, (seed,), names=names)
+        found.append(lightgbm.Booster(model_str=text).predict(asked, raw_score=True))
+    return np.asarray(np.mean(found, axis=0))
 
 
 def run(cards: Cards, frame: Any, weeks: Sequence[date]) -> dict[str, dict[date, tuple[float, float, float]]]:
     """Figures by setting and test week."""
-    found: dict[str, dict[date, tuple[float, float, float]]] = {}
-    for setting in SETTINGS:
-        for opens in weeks:
-            began = time.monotonic()
-            found.setdefault(setting.name, {})[opens] = run_week(cards, frame, setting, opens)
-            print(f"{setting.name}, test week {opens}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    found: dict[str, dict[date, tuple[float, float, float]]] = {name: {} for name in SETTINGS}
+    for opens in weeks:
+        began = time.monotonic()
+        trained = {part: margins(cards, frame, part, opens) for part in (LAST_WEEK, ALL_HISTORY)}
+        _, rows = split(cards, opens)
+        for name, parts in SETTINGS.items():
+            found[name][opens] = measure(cards, rows, np.mean([trained[part] for part in parts], axis=0))
+        print(f"test week {opens}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     return found
 
 
