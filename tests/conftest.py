@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
+from dataclasses import asdict
+
 import pytest
 
-from tests.walk import Walk, take_walk
+from tests.walk import Step, Walk, take_walk
 
 
 @pytest.fixture(autouse=True)
@@ -17,5 +22,14 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    """The README's commands, carried out once; tests that use it belong to the xdist group "walk"."""
-    return take_walk(tmp_path_factory.mktemp("walk"))
+    """The README's commands, carried out once by whichever test process comes first; others wait for it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, steps = root / "walk", root / "walk.json"
+    with (root / "walk.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not steps.exists():
+            folder.mkdir()
+            steps.write_text(json.dumps([asdict(step) for step in take_walk(folder)]))
+    return Walk(folder, {step["command"]: Step(**step) for step in json.loads(steps.read_text())})

@@ -32,7 +32,7 @@ from tests.walk import ROOT, Walk
 
 HANDBOOK = Path(os.environ.get("RISKML_DATA", ROOT.parent / "shared" / "data")) / "fdh_raw.parquet"
 CUSTOMERS = 80  # of 5,000: about 28,000 transactions
-SINGLE = 400  # events scored one by one
+SINGLE = 150  # events scored one by one
 
 
 def raw_rows(recipe: Recipe, table: FeatureTable) -> pd.DataFrame:
@@ -69,7 +69,6 @@ def check_parity(model: Model, table: FeatureTable, release: Release, recipe: Re
         assert [reason.contribution for reason in decision.reasons] == best[best > 0][:3].tolist()
 
 
-@pytest.mark.xdist_group("walk")
 def test_account_takeover(walk: Walk, tmp_path: Path) -> None:
     """The release of the README scores every withdrawal of the sample world as training saw it."""
     recipe = load_recipe(walk.folder / "recipes" / "account_takeover.toml")

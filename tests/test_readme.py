@@ -11,7 +11,6 @@ import pytest
 
 from tests.walk import ROOT, Walk, readme_commands
 
-pytestmark = pytest.mark.xdist_group("walk")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 VERDICT_CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 4}
 

@@ -10,7 +10,8 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,12 +27,12 @@ class Step:
     stderr: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class Walk:
-    """The folder with recipes, sample data and runs, and every step so far."""
+    """The folder with recipes, sample data and runs, and every step by its command."""
 
     folder: Path
-    steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, Step]
 
     @property
     def runs(self) -> Path:
@@ -46,7 +47,7 @@ def readme_commands() -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-def take_walk(folder: Path) -> Walk:
+def take_walk(folder: Path) -> Iterator[Step]:
     """Carry out every README command in ``folder``, beside the repository's recipes and sample data."""
     for name in ("recipes", "sample_data"):
         (folder / name).symlink_to(ROOT / name)
@@ -56,10 +57,8 @@ def take_walk(folder: Path) -> Walk:
         for i in range(1_400)
     )
     (folder / "transactions.csv").write_text("transaction_id,created_at,customer_id,amount,is_fraud\n" + rows)
-    walk = Walk(folder)
     for command in readme_commands():
-        walk.steps[command] = run_command(command, folder)
-    return walk
+        yield run_command(command, folder)
 
 
 def run_command(command: str, folder: Path) -> Step:

@@ -123,7 +123,8 @@ class Release:
     def score_table(self, table: Any, reasons: int = REASONS) -> Any:
         """Score a DataFrame or Arrow table of feature values; the same kind of table comes back, row for row.
 
-        Columns: the event id (if the table holds it), probability, margin, action, reason_1 ....
+        Columns: the event id (if the table holds it), probability, margin, action and reason_1 ... of alerts, null
+        elsewhere; ``score`` gives the reasons of any single event.
 
         Raises:
             DataError: a column is missing or of the wrong kind.
