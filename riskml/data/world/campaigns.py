@@ -58,7 +58,8 @@ from riskml.data.world.settings import (
 
 GANGS_APART = 64
 AGENT_CODES = 2**20
-AGENTS = 160
+AGENTS = 100
+OVERLAP = 0.12
 _SINGLE = -1
 
 
@@ -116,12 +117,12 @@ class Habit:
 
 
 GANG = Habit(
-    richer=1.6, tries=0.33, password=0.35, second_factor=0.25, email=0.09, unseen=0.08, patient=0.11, drains=0.82,
-    hot_wallet=0.28, returns=0.10, vpn=0.40, neighbour=0.28, carrier=0.22,
+    richer=1.55, tries=0.36, password=0.38, second_factor=0.27, email=0.09, unseen=0.04, patient=0.05, drains=0.85,
+    hot_wallet=0.14, returns=0.10, vpn=0.42, neighbour=0.25, carrier=0.16,
 )  # fmt: skip
 AGENT = Habit(
-    richer=0.71, tries=0.26, password=0.27, second_factor=0.20, email=0.07, unseen=0.06, patient=0.14, drains=0.56,
-    hot_wallet=0.28, returns=0.10, vpn=0.34, neighbour=0.30, carrier=0.30,
+    richer=0.8, tries=0.32, password=0.33, second_factor=0.24, email=0.08, unseen=0.05, patient=0.10, drains=0.68,
+    hot_wallet=0.18, returns=0.10, vpn=0.38, neighbour=0.27, carrier=0.22,
 )  # fmt: skip
 
 
@@ -139,9 +140,12 @@ def thefts(
 
 
 def agents(rng: np.random.Generator, people: People, days: int) -> tuple[Moves, list[Logins], list[Changes]]:
-    """The gangs' honest twins: agents who, for a few days, move customers' money for them from their own devices."""
+    """The gangs' honest twins: agents who, for a few days, move customers' money for them from their own devices.
+
+    Their crews keep numbers from `AGENT_CODES` on, by which investigators link one customer's quarrel to the others.
+    """
     crews = max(3, round(AGENTS * days / REFERENCE_DAYS * len(people) / REFERENCE_USERS))
-    size = np.clip(rng.lognormal(np.log(6), 0.5, crews), 2, 25).astype(np.int64)
+    size = np.clip(rng.lognormal(np.log(9), 0.5, crews), 2, 40).astype(np.int64)
     crew = np.repeat(np.arange(crews), size)
     start = (np.arange(crews) + rng.random(crews)) / crews * (days + 2) - 3
     span = rng.uniform(2, 9, crews)
@@ -153,10 +157,10 @@ def agents(rng: np.random.Generator, people: People, days: int) -> tuple[Moves, 
         devices=rng.integers(1, 5, crews)[crew],
     ).pick(day > 0)
     draw = rng.random(len(aim))
-    method = np.where(draw < 0.25, OWN_DEVICE, np.where(draw < 0.75, REUSED_DEVICE, FRESH_DEVICE)).astype(np.int64)
+    method = np.where(draw < 0.15, OWN_DEVICE, np.where(draw < 0.72, REUSED_DEVICE, FRESH_DEVICE)).astype(np.int64)
     moves, logins, changes = _visits(rng, people, aim, AGENT, method, np.zeros(len(aim), dtype=bool), days)
     nobody = np.full(len(moves), -1, dtype=np.int64)
-    return Moves(**{**vars(moves), "campaign": nobody, "method": nobody}), logins, changes
+    return Moves(**{**vars(moves), "method": nobody}), logins, changes
 
 
 def _visits(
@@ -220,7 +224,7 @@ def _devices(
     rng: np.random.Generator, people: People, aim: Targets, user: Ints, channel: Ints, method: Ints
 ) -> tuple[Ints, Ints]:
     own, since = device_of(people, user, channel, aim.time)
-    kit = aim.campaign * GANGS_APART + (aim.devices * rng.random(len(aim)) ** 1.3).astype(np.int64)
+    kit = aim.campaign * GANGS_APART + _in_turn(rng, aim, aim.devices)
     # Emulators often show the fingerprint of a common phone, which honest customers show as well.
     reused = np.where(chance(kit, 31) < 0.35, common_device(len(people), chance(kit, 32)), ATTACK_DEVICES + kit)
     fresh = ATTACK_DEVICES * 2 + aim.campaign * 2**16 + np.arange(len(aim))
@@ -244,10 +248,22 @@ def _places(
     return np.where(own, ip, elsewhere), np.where(own, country, abroad)
 
 
+def _in_turn(rng: np.random.Generator, aim: Targets, things: Ints) -> Ints:
+    """Which of its `things` a group uses: one after another, for what is old is soon known; with some overlap."""
+    order = np.lexsort((aim.time, aim.campaign))
+    group = aim.campaign[order]
+    begins = np.searchsorted(group, group)
+    sizes = np.searchsorted(group, group, side="right") - begins
+    progress = np.empty(len(aim))
+    progress[order] = (np.arange(len(aim)) - begins + 0.5) / sizes
+    wander = progress + OVERLAP * rng.normal(size=len(aim))
+    return (things * np.clip(wander, 0.0, 0.999)).astype(np.int64)
+
+
 def _drops(rng: np.random.Generator, aim: Targets, habit: Habit) -> Ints:
     """Addresses of the group; some money goes through a deposit address at another exchange, a hot wallet."""
     rows = len(aim)
-    drop = DROPS + aim.campaign * GANGS_APART + (aim.drops * rng.random(rows) ** 1.2).astype(np.int64)
+    drop = DROPS + aim.campaign * GANGS_APART + _in_turn(rng, aim, aim.drops)
     lone = DROPS * 2 + np.arange(rows)
     wallet = ((aim.campaign + 1) * 5 + rng.integers(0, 2, rows)) % HOT_WALLETS
     own = np.where(aim.campaign == _SINGLE, lone, drop)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from riskml.data.world.campaigns import AGENT_CODES
 from riskml.data.world.controls import COMPLETED, REVERSED, Decisions
 from riskml.data.world.people import GENERIC_DEVICES
 from riskml.data.world.rows import Bools, Floats, Ints, Moves, Rows
@@ -17,6 +18,7 @@ from riskml.data.world.settings import DAY, HOUR, NEVER, SECOND
 
 SOURCES = ("claim", "analyst", "linked", "rule_block")
 CLAIM, ANALYST, LINKED, RULE_BLOCK = range(4)
+AGENT_QUARRELS = 0.09
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Learned:
 def learn(rng: np.random.Generator, moves: Moves, decisions: Decisions, end: int) -> Learned:
     """Everything anybody will say about the withdrawals, cut at the end of the world."""
     claim_at, claims = _claims(rng, moves, decisions)
-    parts = [*claims, *_analysts(rng, moves, decisions), *_linked(rng, moves, decisions, claim_at)]
+    parts = [*claims, *_analysts(rng, moves, decisions), *_linked(rng, moves, decisions, claims)]
     blocked = np.flatnonzero(decisions.by_rule & (decisions.status != COMPLETED))
     parts.append(_say(blocked, True, moves.time[blocked] + rng.integers(1, 60, len(blocked)) * SECOND, RULE_BLOCK))
     labels = Labels.stack(parts)
@@ -69,13 +71,17 @@ def _taken_back(rng: np.random.Generator, labels: Labels, share: float, median: 
 
 
 def _claims(rng: np.random.Generator, moves: Moves, decisions: Decisions) -> tuple[Ints, list[Labels]]:
-    """Victims of completed frauds: median 2 days, nine in ten within 12, 15 % never. A few honest customers lie."""
+    """Victims of completed frauds: median 2 days, nine in ten within 12, 15 % never.
+
+    A few customers lie, most after a quarrel with an agent; most of these take it back.
+    """
     lost = moves.fraud & (decisions.status == COMPLETED)
     speaks = lost & (rng.random(len(moves)) >= 0.15)
     # ln(12/2) / 1.2816, so that the 90th percentile of a median of 2 days is 12.
     claim_at = np.where(speaks, _after(rng, moves.time, 2 * DAY, 1.398), NEVER)
     told = np.flatnonzero(speaks)
-    false = np.flatnonzero(~moves.fraud & (decisions.status == COMPLETED) & (rng.random(len(moves)) < 0.00012))
+    quarrels = np.where(moves.campaign >= AGENT_CODES, AGENT_QUARRELS, 0.00012)
+    false = np.flatnonzero(~moves.fraud & (decisions.status == COMPLETED) & (rng.random(len(moves)) < quarrels))
     lies = _say(false, True, _after(rng, moves.time[false], 2 * DAY, 1.398), CLAIM)
     return claim_at, [_say(told, True, claim_at[told], CLAIM), lies, _taken_back(rng, lies, 0.6, 8 * DAY)]
 
@@ -90,19 +96,27 @@ def _analysts(rng: np.random.Generator, moves: Moves, decisions: Decisions) -> l
     return [said, _taken_back(rng, said.pick(wrong), 0.5, 6 * DAY)]
 
 
-def _linked(rng: np.random.Generator, moves: Moves, decisions: Decisions, claim_at: Ints) -> list[Labels]:
-    """Once a campaign's first victim has spoken, half of its frauds are inferred; common phones are blamed too."""
-    gang = np.flatnonzero(moves.campaign >= 0)
-    first = np.full(int(moves.campaign.max(initial=0)) + 1, NEVER)
-    np.minimum.at(first, moves.campaign[gang], claim_at[gang])
-    spoken = first[moves.campaign[gang]] < NEVER
-    found = gang[spoken & (decisions.status[gang] == COMPLETED) & (rng.random(len(gang)) < 0.5)]
-    known = np.maximum(first[moves.campaign[found]], moves.time[found])
-    right = _say(found, True, _after(rng, known, 2 * DAY, 0.8), LINKED)
+def _linked(rng: np.random.Generator, moves: Moves, decisions: Decisions, claims: list[Labels]) -> list[Labels]:
+    """Once one customer of a gang or an agent has claimed, half of its withdrawals are inferred, rightly or not.
+
+    Common phones are blamed too. Half of what is wrong is taken back.
+    """
+    group = np.flatnonzero(moves.campaign >= 0)
+    crew, place = np.unique(moves.campaign[group], return_inverse=True)
+    told = np.full(len(moves), NEVER)
+    for said in claims[:2]:
+        told[said.event] = said.known_at
+    first = np.full(len(crew), NEVER)
+    np.minimum.at(first, place, told[group])
+    chosen = (first[place] < NEVER) & (decisions.status[group] == COMPLETED) & (rng.random(len(group)) < 0.5)
+    found = group[chosen]
+    known = _after(rng, np.maximum(first[place][chosen], moves.time[found]), 2 * DAY, 0.8)
+    inferred = _say(found, True, known, LINKED)
     common = (moves.device >= GENERIC_DEVICES) & ~moves.fraud & (rng.random(len(moves)) < 0.002)
     blamed = np.flatnonzero(common)
     error = _say(blamed, True, _after(rng, moves.time[blamed], 4 * DAY, 0.8), LINKED)
-    return [right, error, _taken_back(rng, error, 0.5, 5 * DAY)]
+    wrong = Labels.stack([inferred.pick(~moves.fraud[found]), error])
+    return [inferred, error, _taken_back(rng, wrong, 0.5, 5 * DAY)]
 
 
 def _reversals(rng: np.random.Generator, decisions: Decisions, claim_at: Ints, end: int) -> tuple[Ints, Ints]:

@@ -226,7 +226,7 @@ def truth(moves: Moves, learned: Learned) -> pd.DataFrame:
         {
             "event_id": _numbered("w", np.arange(len(moves)), 6),
             "is_fraud": pa.array(moves.fraud.astype(np.int8)),
-            "campaign": pa.array(moves.campaign.astype(np.int32)),
+            "campaign": pa.array(np.where(moves.fraud, moves.campaign, -1).astype(np.int32)),
             "method": _words([*METHODS, None], np.where(moves.method < 0, len(METHODS), moves.method)),
             "episode": pa.array(first[inverse].astype(np.int64)),
             "loss_if_allowed_usd": _number(loss_if_allowed(moves)),

@@ -57,7 +57,7 @@ class Preset:
     background_per_day: float = 0.20
     rule_fields_only: bool = False
     device_reuse: float = 0.60
-    own_device: float = 0.14
+    own_device: float = 0.06
     adapts_within: float = 28.0
     adapted_share: float = 0.45
     second_shift: float | None = None
