@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Named", "from_recipe", "from_table"]
 
 _SAMPLE = re.compile(r"\.\./sample_data/(\w+)/")
+_BARE = re.compile(r'^path = "([^"/]+)"', re.MULTILINE)  # data that lies beside the recipe
 _WORKFLOW = """\
 # Runs the recipe on every push: the exit code is the verdict, the page to sign is kept.
 name: riskml
@@ -76,12 +77,14 @@ def from_recipe(console: Console, directory: Path, name: str, users: int | None)
             write_world(made, folder / "data")
         else:
             (folder / "data").mkdir()
-        here = _SAMPLE.sub("data/", text).replace("sample_data/:  riskml run recipes/", "data/:  riskml run ")
+            (folder / "data" / ".gitkeep").touch()
+        here = _BARE.sub(r'path = "data/\1"', _SAMPLE.sub("data/", text)).replace("sample_data/:  riskml run recipes/", "data/:  riskml run ")
         (folder / recipe).write_text(here, encoding="utf-8")
         about = "A simulated exchange and the recipe for one threat on it." if world else "A shipped recipe."
         _surroundings(folder, directory.absolute().name, recipe, about)
 
-    return _make(console, directory, recipe, fill, {})
+    wanted = [] if world else _BARE.findall(text)
+    return _make(console, directory, recipe, fill, {}, wanted)
 
 
 def from_table(console: Console, directory: Path, source: Path, given: Named) -> int:
@@ -118,9 +121,14 @@ def from_table(console: Console, directory: Path, source: Path, given: Named) ->
 
 
 def _make(
-    console: Console, directory: Path, recipe: str, fill: Callable[[Path], None], guesses: Mapping[str, object]
+    console: Console,
+    directory: Path,
+    recipe: str,
+    fill: Callable[[Path], None],
+    guesses: Mapping[str, object],
+    wanted: Sequence[str] = (),
 ) -> int:
-    """Fill a temporary sibling, then rename it to ``directory``."""
+    """Fill a temporary sibling, then rename it to ``directory``; ``wanted`` names data the user must bring."""
     final = directory.absolute()
     final.parent.mkdir(parents=True, exist_ok=True)
     fresh = final.parent / f".{final.name}.{os.getpid()}.tmp"
@@ -138,6 +146,8 @@ def _make(
     console.document({"schema": "riskml.init/1", "directory": str(directory), "files": files, "guesses": guesses})
     for name in files:
         console.answer(str(directory / name))
+    for name in wanted:
+        console.say(f"the data is not part of riskml: put {name} into {directory / 'data'}")
     console.say(f"next: cd {directory} && riskml run {recipe}")
     return 0
 

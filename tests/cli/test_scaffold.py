@@ -186,3 +186,11 @@ def test_a_person_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert riskml("init", tmp_path / "p", "--from", table(tmp_path, shop(300))).code == 0
     assert len(asked) == 5
     assert load_recipe(tmp_path / "p" / "recipe.toml").events.entities == {"device": "device_id"}
+
+
+def test_a_recipe_on_public_data_says_what_to_bring(tmp_path: Path) -> None:
+    """Without a world to simulate, the recipe looks in data/ and the user is told what belongs there."""
+    session = riskml("init", tmp_path / "cards", "--recipe", "handbook_cards")
+    assert session.code == 0
+    assert "put fdh_raw.parquet into" in session.err
+    assert 'path = "data/fdh_raw.parquet"' in (tmp_path / "cards" / "handbook_cards.toml").read_text()
