@@ -78,7 +78,8 @@ def from_recipe(console: Console, directory: Path, name: str, users: int | None)
         else:
             (folder / "data").mkdir()
             (folder / "data" / ".gitkeep").touch()
-        here = _BARE.sub(r'path = "data/\1"', _SAMPLE.sub("data/", text)).replace("sample_data/:  riskml run recipes/", "data/:  riskml run ")
+        here = _BARE.sub(r'path = "data/\1"', _SAMPLE.sub("data/", text))
+        here = here.replace("sample_data/:  riskml run recipes/", "data/:  riskml run ")
         (folder / recipe).write_text(here, encoding="utf-8")
         about = "A simulated exchange and the recipe for one threat on it." if world else "A shipped recipe."
         _surroundings(folder, directory.absolute().name, recipe, about)

@@ -1,7 +1,8 @@
 """Tables of feature values in, scores out, batch by batch: Parquet, CSV, DataFrames and Arrow tables.
 
 The output has one row per input row, in order: the event id if the table holds it, probability, margin, action and, for
-alerts, the names of the features behind them (reasons cost a hundred scores, and nobody asks them of the rest). A file is read and written in bounded memory and appears only when it is whole.
+alerts, the names of the features behind them (reasons cost a hundred scores, and nobody asks them of the rest). A file
+is read and written in bounded memory and appears only when it is whole.
 """
 
 from __future__ import annotations
