@@ -90,7 +90,7 @@ def _convert(hint: Any, value: object, key: str, problems: Problems, lone: bool)
     origin, args = get_origin(hint), get_args(hint)
     if is_dataclass(hint) and isinstance(hint, type):
         return build(hint, value, key, problems)
-    if origin in (Union, types.UnionType):
+    if origin in (Union, types.UnionType) and type(None) in args:
         return _convert(next(a for a in args if a is not type(None)), value, key, problems, lone)
     if origin is tuple:
         return _sequence(args, value, key, problems, lone)

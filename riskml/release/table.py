@@ -43,9 +43,8 @@ def score_table(release: Release, table: Any, reasons: int) -> Any:
         raise DataError(f"a {type(table).__name__} is no table", "give a DataFrame or an Arrow table")
     release.scorer.check_columns([str(name) for name in table.columns])
     names = [name for name in table.columns if name in release.scorer.names]
-    parts = [_score(release, _from_frame(table.iloc[:0], names), reasons)]
-    for start in range(0, len(table), BATCH):
-        parts.append(_score(release, _from_frame(table.iloc[start : start + BATCH], names), reasons))
+    starts = range(0, max(len(table), 1), BATCH)
+    parts = [_score(release, _from_frame(table.iloc[start : start + BATCH], names), reasons) for start in starts]
     frame = pa.concat_tables(parts).to_pandas()
     frame.index = table.index
     return frame

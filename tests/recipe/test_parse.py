@@ -196,3 +196,12 @@ def test_unreadable_files(tmp_path: Path, make: Any, says: str) -> None:
 def test_shipped_recipes_load(path: Path) -> None:
     """Every shipped recipe is valid."""
     assert load_recipe(path).features
+
+
+def test_fixed_parameters_keep_their_kind() -> None:
+    """Whole numbers stay whole, because LightGBM tells 15 from 15.0."""
+    recipe = parse_recipe(changed("train", {"params": {"num_leaves": 15, "lambda_l2": 0.5, "tree_learner": "serial"}}))
+    assert recipe.train.params == {"num_leaves": 15, "lambda_l2": 0.5, "tree_learner": "serial"}
+    assert isinstance(recipe.train.params["num_leaves"], int)
+    with pytest.raises(RecipeError, match="must be text or a number"):
+        parse_recipe(changed("train", {"params": {"num_leaves": [15]}}))
