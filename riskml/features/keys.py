@@ -65,7 +65,7 @@ def value_codes(values: pd.Series[Any]) -> tuple[Ints, int]:
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         codes, found = pd.factorize(np.where(np.isfinite(numbers), numbers, np.nan))
     else:
-        codes, found = pd.factorize(values.array)
+        codes, found = pd.factorize(values)
     return np.asarray(codes, dtype=np.int64), len(found)
 
 

@@ -109,7 +109,7 @@ def test_files_score_as_frames(
     seen: list[int] = []
     count, alerts = score_file(release, source, target, progress=seen.append)
     wanted = release.score_table(rows)
-    got = pd.read_csv(target) if ending == ".csv" else pd.read_parquet(target)
+    got = pd.read_csv(target, float_precision="round_trip") if ending == ".csv" else pd.read_parquet(target)
     assert count == len(rows) == seen[-1]
     assert alerts == (wanted["action"] == "alert").sum() > 0
     assert list(got) == list(wanted)
