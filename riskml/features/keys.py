@@ -63,9 +63,8 @@ def value_codes(values: pd.Series[Any]) -> tuple[Ints, int]:
     """Codes of one column of any kind, -1 for null, and how many there are."""
     if pd.api.types.is_float_dtype(values.dtype):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        codes, found = pd.factorize(np.where(np.isfinite(numbers), numbers, np.nan))
-    else:
-        codes, found = pd.factorize(values)
+        values = pd.Series(np.where(np.isfinite(numbers), numbers, np.nan))
+    codes, found = pd.factorize(values)
     return np.asarray(codes, dtype=np.int64), len(found)
 
 
