@@ -346,7 +346,7 @@ def _stages() -> dict[str, Stage]:
     made = (
         Stage("check", (*plan, "rule"), stages.check),
         Stage("features", plan, stages.features, gates=("check",)),
-        Stage("train", (*data, "rule", "train"), stages.train, feeds=("features",)),
+        Stage("train", (*data, "rule", "train", "backtest.episode"), stages.train, feeds=("features",)),
         Stage("explain", ("threat", "events", "train"), stages.explain, feeds=("features", "train")),
         Stage("backtest", (*data, "rule", "train", "backtest"), stages.backtest, feeds=("features", "train")),
         Stage("package", ("threat", "events", "package"), stages.package, feeds=("train", "explain", "backtest")),

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -221,13 +222,13 @@ class Recipe:
     overrides: tuple[str, ...] = ()
 
     def digest(self, *sections: str) -> str:
-        """SHA-256 over the meaning of the named sections (all, if none is named).
+        """SHA-256 over the meaning of the named sections, such as "train" or "backtest.episode" (all, if none is named).
 
         Paths count by their last part only, so that the same recipe has one hash on every machine; the data itself is
         fingerprinted where it is read.
         """
         names = sections or tuple(f.name for f in fields(self) if f.name not in ("file", "overrides"))
-        body = {name: _plain(getattr(self, name)) for name in names}
+        body = {name: _plain(attrgetter(name)(self)) for name in names}
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 

@@ -74,6 +74,7 @@ def test_fresh_stage_answers_again(shop_folder: Path, stage: str) -> None:
         ("backtest.seed=3", {"backtest", "package"}),
         ("package.version=0.2.0", {"package"}),
         ("train.seed=3", {"train", "explain", "backtest", "package"}),
+        ("backtest.episode.by=['customer']", {"train", "explain", "backtest", "package"}),
         ("events.inputs=['amount']", {"check", "features", "train", "explain", "backtest", "package"}),
     ],
 )
