@@ -286,6 +286,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run one command line; returns the exit code (see ``riskml.errors.ExitCode``)."""
     # Waiting threads that spin starve each other on a busy machine; numbers are the same either way.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller (`>&-`)
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
     words = list(sys.argv[1:] if argv is None else argv)
     console = Console(Style(json="--json" in words, debug="--debug" in words))
     try:

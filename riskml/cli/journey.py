@@ -109,7 +109,7 @@ class Journey:
         streams = [recipe.events.path, *(source.path for source in recipe.sources.values())]
         streams += [recipe.labels.path] if recipe.labels.path else []
         files = [] if any(is_url(path) for path in streams) else [file for path in streams for file in find_files(path)]
-        sections = recipe.digest("threat", "events", "sources", "labels")
+        sections = recipe.digest("threat.as_of", "events", "sources", "labels")
         return Memo(self.folder.root / ".data.json", digest([__version__, sections]), tuple(files))
 
     @cached_property
@@ -341,15 +341,16 @@ def _judge(journey: Journey) -> int:
 def _stages() -> dict[str, Stage]:
     from riskml.cli import stages
 
-    data = ("threat", "events", "sources", "labels")
+    threat = ("threat.name", "threat.as_of")  # `opened_at` is a clock for people
+    data = (*threat, "events", "sources", "labels")
     plan = (*data, "features", "derive")
     made = (
         Stage("check", (*plan, "rule"), stages.check),
         Stage("features", plan, stages.features, gates=("check",)),
         Stage("train", (*data, "rule", "train", "backtest.episode"), stages.train, feeds=("features",)),
-        Stage("explain", ("threat", "events", "train"), stages.explain, feeds=("features", "train")),
+        Stage("explain", (*threat, "events", "train"), stages.explain, feeds=("features", "train")),
         Stage("backtest", (*data, "rule", "train", "backtest"), stages.backtest, feeds=("features", "train")),
-        Stage("package", ("threat", "events", "package"), stages.package, feeds=("train", "explain", "backtest")),
+        Stage("package", (*threat, "events", "package"), stages.package, feeds=("train", "explain", "backtest")),
     )
     return {stage.name: stage for stage in made}
 

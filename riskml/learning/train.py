@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from riskml.recipe.spec import Recipe
 
 Progress = Callable[[str, int, int, str], None]
-SECTIONS = ("threat", "events", "labels", "sources", "rule", "features", "derive", "train", "backtest.episode")
+SECTIONS = ("threat.name", "threat.as_of", "events", "labels", "sources", "rule", "features", "derive", "train", "backtest.episode")
 ROUNDS_UNTUNED = 100  # where no fold can say when to stop
 
 

@@ -182,5 +182,7 @@ def instant(value: object) -> int:
 
 
 def _kind(value: object) -> str:
-    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a table"}
+    if type(value) in (int, float):
+        return str(value)
+    names = {bool: "true or false", str: "text", list: "a list", dict: "a table"}
     return names.get(type(value), type(value).__name__)

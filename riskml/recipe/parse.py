@@ -7,6 +7,7 @@ a recipe are relative to the recipe, paths in an override to the working directo
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from riskml.expression import parse as parse_expression
 from riskml.recipe import spec
 from riskml.recipe.build import Problems, build
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_NAME_RULE = "must be letters, digits, `-` and `_`, at most 64: it names a folder and the release"
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _SECTIONS = ("threat", "events", "sources", "labels", "rule", "features", "derive", "train", "backtest", "package")
 
 
@@ -110,7 +114,9 @@ def _override(body: dict[str, Any], text: str, problems: Problems, origin: dict[
     if parts[-1] == "path" and isinstance(parsed, str) and "://" not in parsed:
         parsed = str(Path(parsed).absolute())
     place = body
-    for part in parts[:-1]:
+    for depth, part in enumerate(parts[:-1], 1):
+        if part not in place:
+            origin[".".join(parts[:depth])] = "--set"
         step = place.setdefault(part, {})
         if not isinstance(step, dict):
             problems.add(key, f"cannot be set: `{part}` is not a table")
@@ -273,18 +279,23 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
     """Numbers that must lie in a range."""
     train, back = recipe.train, recipe.backtest
     checks = [
-        ("train.trials", train.trials >= 1, "must be at least 1"),
-        ("train.parallel", train.parallel >= 1, "must be at least 1"),
-        ("train.folds", train.folds >= 1, "must be at least 1"),
-        ("train.bag", train.bag >= 1, "must be at least 1"),
+        ("threat.name", bool(_NAME.fullmatch(recipe.threat.name)), _NAME_RULE),
+        ("package.name", recipe.package.name is None or bool(_NAME.fullmatch(recipe.package.name)), _NAME_RULE),
+        ("package.version", bool(_VERSION.fullmatch(recipe.package.version)), "must be like 1.4.0 or 2026-11-20a"),
+        ("train.seed", 0 <= train.seed < 2**31, "must lie between 0 and 2,147,483,647"),
+        ("backtest.seed", 0 <= back.seed < 2**31, "must lie between 0 and 2,147,483,647"),
+        ("train.trials", 1 <= train.trials <= 100_000, "must lie between 1 and 100,000"),
+        ("train.parallel", 1 <= train.parallel <= 256, "must lie between 1 and 256"),
+        ("train.folds", 1 <= train.folds <= 50, "must lie between 1 and 50"),
+        ("train.bag", 1 <= train.bag <= 100, "must lie between 1 and 100"),
         ("train.negatives", 0 < train.negatives <= 1, "must lie in (0, 1]"),
-        ("train.seconds", train.seconds is None or train.seconds > 0, "must be above 0"),
+        ("train.seconds", train.seconds is None or 0 < train.seconds < math.inf, "must be above 0 and finite"),
         ("train.test", train.test > 0, "must be above 0"),
         ("train.calibrate", train.calibrate > 0, "must be above 0"),
-        ("train.alerts_per_day", train.alerts_per_day is None or train.alerts_per_day > 0, "must be above 0"),
+        ("train.alerts_per_day", train.alerts_per_day is None or 0 < train.alerts_per_day < math.inf, "must be above 0 and finite"),
         ("backtest.draws", 100 <= back.draws <= 100_000, "must lie between 100 and 100,000"),
         ("backtest.confidence", 0.5 < back.confidence < 1, "must lie between 0.5 and 1"),
-        ("backtest.allowance", back.allowance > 0, "must be above 0"),
+        ("backtest.allowance", 0 < back.allowance <= 100, "must lie in (0, 100]"),
     ]
     for index, group in enumerate(recipe.features):
         checks.append(
@@ -293,7 +304,7 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
         checks.append(
             (f"features[{index}].prior", 0 <= group.prior <= 1 and math.isfinite(group.prior), "must lie in [0, 1]")
         )
-        checks.append((f"features[{index}].strength", group.strength > 0, "must be above 0"))
+        checks.append((f"features[{index}].strength", 0 < group.strength < math.inf, "must be above 0 and finite"))
         checks.append((f"features[{index}].compute", bool(group.compute), "names nothing to compute"))
     for key, fine, message in checks:
         if not fine:

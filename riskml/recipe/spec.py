@@ -222,7 +222,7 @@ class Recipe:
     overrides: tuple[str, ...] = ()
 
     def digest(self, *sections: str) -> str:
-        """SHA-256 over the meaning of the named sections, such as "train" or "backtest.episode" (all, if none is named).
+        """SHA-256 over the meaning of the named sections, such as "train" or "backtest.episode"; of all, if none is.
 
         Paths count by their last part only, so that the same recipe has one hash on every machine; the data itself is
         fingerprinted where it is read.

@@ -83,12 +83,17 @@ def test_a_good_recipe_becomes_frozen_values() -> None:
         ("features.0.over", ["1hour"], "features[0].over", "is not a duration"),
         ("derive.big", 3, "derive.big", "must be an expression"),
         ("derive.big", "amount.__class__", "derive.big", ""),
-        ("train", {"trials": 0}, "train.trials", "at least 1"),
+        ("train", {"trials": 0}, "train.trials", "must lie between 1"),
         ("train", {"trials": "many"}, "train.trials", "must be a whole number"),
         ("train", {"trails": 5}, "train.trails", "did you mean `trials`?"),
         ("backtest", {"costs": {"insult": [5, 1]}}, "backtest.costs.insult", "below its start"),
         ("backtest", {"cluster_by": ["usr"]}, "backtest.cluster_by", "did you mean `user`?"),
         ("evnts", {}, "evnts", "did you mean `events`?"),
+        ("threat.name", "../x", "threat.name", "names a folder"),
+        ("package", {"version": "a/b"}, "package.version", "must be like"),
+        ("train", {"seed": 10**20}, "train.seed", "must lie between"),
+        ("train", {"trials": 3.5}, "train.trials", "must be a whole number, not 3.5"),
+        ("backtest", {"allowance": float("inf")}, "backtest.allowance", "must lie in"),
     ],
 )
 def test_each_mistake_is_named(key: str, value: Any, where: str, says: str) -> None:
@@ -137,6 +142,14 @@ matures_after = "168h"
     assert len(digests) == 1
 
 
+def test_opened_at_is_no_part_of_what_was_computed() -> None:
+    """The clock people look at moves the digest of the recipe, not that of its training."""
+    one = parse_recipe(BODY)
+    two = replace(one, threat=replace(one.threat, opened_at=1))
+    assert one.digest("threat.name", "threat.as_of") == two.digest("threat.name", "threat.as_of")
+    assert one.digest() != two.digest()
+
+
 def test_a_changed_value_changes_the_digest_of_its_section_alone() -> None:
     """Training options move the digest of the whole and of ``train``, not of ``features``."""
     one = parse_recipe(BODY)
@@ -156,6 +169,9 @@ def test_overrides_are_typed_recorded_and_blamed(tmp_path: Path, monkeypatch: py
     with pytest.raises(RecipeError) as caught:
         load_recipe(ROOT / "recipes" / "account_takeover.toml", ["train.trails=3"])
     assert caught.value.problems[0].file == "--set"
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(ROOT / "recipes" / "account_takeover.toml", ["trian.trials=3"])
+    assert [(p.file, p.key) for p in caught.value.problems] == [("--set", "trian")]
     with pytest.raises(UsageError, match="not KEY=VALUE"):
         load_recipe(ROOT / "recipes" / "account_takeover.toml", ["train.trials"])
 
