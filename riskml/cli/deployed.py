@@ -55,7 +55,7 @@ def score_events(console: Console, release: Path, events: Path, out: Path | None
             console.document(facts | {"out": str(out)})
             console.answer(str(out))
         elif console.style.json:
-            console.document(facts | {"decisions": _rows(target)})
+            console.document(facts | {"decisions": _rows(target, loaded.scorer.inputs.event_id)})
         else:
             with target.open(encoding="utf-8", newline="") as file:
                 for block in iter(lambda: file.read(1 << 20), ""):
@@ -64,11 +64,13 @@ def score_events(console: Console, release: Path, events: Path, out: Path | None
     return int(ExitCode.OK)
 
 
-def _rows(path: Path) -> list[dict[str, object]]:
-    """The scores as plain rows."""
+def _rows(path: Path, event: str | None) -> list[dict[str, object]]:
+    """The scores as plain rows; ids keep every character."""
+    import pyarrow as pa
     from pyarrow import csv
 
-    options = csv.ConvertOptions(strings_can_be_null=True)
+    ids = {event or "riskml.id": pa.string()}
+    options = csv.ConvertOptions(column_types=ids, null_values=[""], strings_can_be_null=True)
     rows: list[dict[str, object]] = csv.read_csv(path, convert_options=options).to_pylist()
     return rows
 

@@ -20,9 +20,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from riskml.data.nulls import NULL_AMONG_NUMBERS, NULL_WORDS
 from riskml.errors import DataError, UsageError, near_matches
 
-_NULLS = ["", "NaN", "nan", "NULL", "null", "<NA>", "N/A", "#N/A"]  # "NA" and "None" may be words
 _TABLE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?")
 
 
@@ -165,7 +165,7 @@ def _read_csv(file: Path, separator: str, exact: Collection[str], times: Collect
         sep=separator,
         dtype=dict.fromkeys((*exact, *times), str),
         keep_default_na=False,
-        na_values=_NULLS,
+        na_values=list(NULL_WORDS),
         low_memory=False,
     )
     for name in frame.columns:
@@ -187,9 +187,9 @@ def _whole_if_canonical(series: pd.Series[Any]) -> pd.Series[Any]:
 def _number_if_all(series: pd.Series[Any]) -> pd.Series[Any]:
     """Numbers, where "NA" is the only word among them."""
     words = series.dropna()
-    if not len(words) or not (words == "NA").any():
+    if not len(words) or not (words == NULL_AMONG_NUMBERS).any():
         return series
-    numbers = pd.to_numeric(words[words != "NA"], errors="coerce")
+    numbers = pd.to_numeric(words[words != NULL_AMONG_NUMBERS], errors="coerce")
     return numbers.reindex(series.index) if len(numbers) and numbers.notna().all() else series
 
 

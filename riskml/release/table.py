@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from riskml.errors import DataError, UsageError
+from riskml.release.delimited import csv_batches
 from riskml.release.inputs import Column
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def score_file(
         progress: told the rows done so far.
 
     Raises:
-        UsageError: a path that cannot be read or written.
+        UsageError: a path that cannot be read or written, or one file for both.
         DataError: a broken file, a missing column or one of the wrong kind.
     """
     from pyarrow import compute as pc
@@ -75,6 +76,8 @@ def score_file(
     for path in (source, target):
         if path.suffix not in (".csv", ".parquet"):
             raise UsageError(f"`{path}` ends in neither .csv nor .parquet", "name the file with one of the two endings")
+    if source.exists() and target.exists() and target.samefile(source):
+        raise UsageError(f"`{target}` is the table to score", "name another file for the scores")
     fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     rows = alerts = 0
     try:
@@ -182,20 +185,14 @@ def _from_frame(frame: Any, names: list[str]) -> pa.Table:
 def _batches(release: Release, source: Path) -> Iterator[pa.Table]:
     """The file in batches, only with the columns that matter."""
     import pyarrow as pa
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
     names = release.scorer.names
     try:
         if source.suffix == ".csv":
-            kinds = {
-                f.name: pa.float64() if f.kind == "number" else pa.string()
-                for f in release.fields
-                if f.role != "context"
-            }
-            options = csv.ConvertOptions(column_types=kinds, strings_can_be_null=True)
-            with csv.open_csv(source, convert_options=options) as reader:
-                for batch in reader:
-                    yield pa.table(batch)
+            ids = [name for name in (release.scorer.inputs.event_id, ID) if name is not None]
+            fields = [*release.fields, *(derived.field for derived in release.scorer.derived)]
+            yield from csv_batches(source, fields, ids)
             return
         with parquet.ParquetFile(source) as file:
             release.scorer.check_columns(file.schema_arrow.names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
+from riskml.data.storage import read_frame
 from riskml.errors import DataError, UsageError
 from riskml.features.table import FeatureTable
 from riskml.release import table as module
+from riskml.release.delimited import csv_batches
+from riskml.release.inputs import Field
 from riskml.release.load import Release
 from riskml.release.table import score_file
 from tests.release.worlds import World
@@ -117,6 +121,60 @@ def test_files_score_as_frames(
     assert got["margin"].equals(wanted["margin"])
     assert got["event_id"].tolist() == wanted["event_id"].tolist()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, target.name])
+
+
+def test_a_csv_means_what_it_meant_in_training(world: World, release: Release, tmp_path: Path) -> None:
+    """Words, nulls, ids and numbers of a CSV file score as the same file read by the recipe's reader."""
+    rows = world.rows.head(60).assign(event_id=[f"00{i}" for i in range(60)])
+    words = ["NA", "None", "NULL", "null", "", "nan", "N/A", "#N/A", "BTC", None]
+    rows["asset"] = np.array(words * 6, dtype=object)
+    amount = np.array(rows["amount_usd"], dtype=object)
+    amount[:4] = ["NA", "", "NaN", " 12.50"]
+    rows["amount_usd"] = amount
+    rows["to_address"] = [f"{i:05d}" for i in range(60)]
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    rows.to_csv(source, index=False)
+    schema = replace(world.model.schema, categories={"asset": ("BTC", "NA", "None")})
+    scorer = replace(release.scorer, model=replace(world.model, schema=schema))
+    release = replace(release, scorer=scorer)
+    read = read_frame(str(source), exact=("event_id", "to_address"), times=("event_time",))
+    read["event_time"] = pd.to_datetime(read["event_time"])
+    assert read["asset"].tolist()[:8] == ["NA", "None", *[None] * 6]
+    score_file(release, source, target)
+    got = csv.read_csv(target, convert_options=csv.ConvertOptions(column_types={"event_id": pa.string()}))
+    assert got["event_id"].to_pylist() == rows["event_id"].tolist()
+    assert got["margin"].to_pylist() == release.score_table(read)["margin"].tolist()
+
+
+def kinds_of(folder: Path, *texts: str) -> list[pa.DataType]:
+    """What columns that only derived features read come out as: an entity and another."""
+    source = folder / "in.csv"
+    source.write_text("who,what\n" + "\n".join(texts) + "\n")
+    fields = [Field("who", "any", "context", ("",)), Field("what", "any", "context")]
+    (batch,) = csv_batches(source, fields, ())
+    return [batch["who"].type, batch["what"].type]
+
+
+def test_an_entity_with_leading_zeros_stays_a_text(tmp_path: Path) -> None:
+    """An identifier is a number only if every value is one without leading zeros, as in training."""
+    assert kinds_of(tmp_path, "1,2", "30,4") == [pa.float64(), pa.float64()]
+    assert kinds_of(tmp_path, "1,2", "030,04") == [pa.string(), pa.float64()]
+    assert kinds_of(tmp_path, "1,NA", ",04") == [pa.float64(), pa.float64()]
+    assert kinds_of(tmp_path, "1,NA", "x,y") == [pa.string(), pa.string()]
+    assert kinds_of(tmp_path, "1,2026-01-01T00:00:00Z")[1] == pa.timestamp("s", "UTC")
+
+
+@pytest.mark.parametrize("spelling", ["in.parquet", "folder/../in.parquet", "link.parquet"])
+def test_scores_never_replace_what_they_are_of(world: World, release: Release, tmp_path: Path, spelling: str) -> None:
+    """Writing the scores over the scored table is refused, however the path is spelt."""
+    source = tmp_path / "in.parquet"
+    world.rows.head(20).to_parquet(source)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.parquet").symlink_to(source)
+    before = source.read_bytes()
+    with pytest.raises(UsageError, match="is the table to score"):
+        score_file(release, source, tmp_path / spelling)
+    assert source.read_bytes() == before
 
 
 def test_a_written_feature_table_scores_exactly(world: World, release: Release, tmp_path: Path) -> None:
