@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import warnings
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 from riskml.data.nulls import NULL_AMONG_NUMBERS, NULL_WORDS
 from riskml.errors import DataError, UsageError, near_matches
 
+_SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a bar", ",": "a comma"}
 _TABLE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?")
 
 
@@ -47,9 +49,7 @@ def read_frame(
         files = find_files(path)
         frames = [_read_file(file, exact, times) for file in files]
         frame = frames[0] if len(frames) == 1 else _join(files, frames)
-    if frame.columns.duplicated().any():
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise DataError(f"`{name_of(path)}` has two columns `{twice}`", "rename one of them")
+    _refuse_twins(frame.columns, name_of(path))
     if frame.empty:
         raise DataError(f"`{name_of(path)}` holds no rows", "check the export, or the query")
     return pd.DataFrame({str(name): plain(frame[name], str(name) in exact) for name in frame.columns})
@@ -106,7 +106,9 @@ def _read_file(file: Path, exact: Collection[str], times: Collection[str]) -> pd
     suffixes = file.name.lower().split(".")[1:]
     try:
         if "parquet" in suffixes or "pq" in suffixes or _starts_as_parquet(file):
-            return _from_arrow(pq.ParquetFile(file).read(), exact)
+            frame = _from_arrow(pq.ParquetFile(file).read(), exact)
+            _refuse_twins(frame.columns, str(file))
+            return frame
         if "csv" in suffixes or "tsv" in suffixes or "txt" in suffixes:
             return _read_csv(file, "\t" if "tsv" in suffixes else ",", exact, times)
     except PermissionError as error:
@@ -114,12 +116,41 @@ def _read_file(file: Path, exact: Collection[str], times: Collection[str]) -> pd
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         hint = "the file may be truncated or of another format; copy it again"
         raise DataError(f"`{file}` cannot be read as Parquet: {_first_line(error)}", hint) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except pd.errors.EmptyDataError as error:
+        hint = "CSV files need one header line; check the export"
+        raise DataError(f"`{file}` cannot be read as CSV: it is empty", hint) from error
+    except UnicodeError as error:
+        reason, hint = _other_encoding(file)
+        raise DataError(f"`{file}` cannot be read as CSV: {reason}", hint) from error
+    except pd.errors.ParserWarning as error:
+        hint = "quote values that contain the separator, such as decimal commas"
+        raise DataError(
+            f"`{file}` cannot be read as CSV: rows hold more values than the header has names", hint
+        ) from error
+    except pd.errors.ParserError as error:
         hint = "CSV files need one header line, commas and UTF-8"
         raise DataError(f"`{file}` cannot be read as CSV: {_first_line(error)}", hint) from error
     except OSError as error:
         raise DataError(f"`{file}` cannot be read: {_first_line(error)}", "the file may be truncated") from error
     raise UsageError(f"`{file}` is neither Parquet nor CSV", "name the file *.parquet or *.csv")
+
+
+def _refuse_twins(names: pd.Index[Any] | Sequence[str], where: str) -> None:
+    index = pd.Index(names)
+    if index.has_duplicates:
+        raise DataError(f"`{where}` has two columns `{index[index.duplicated()][0]}`", "rename one of them")
+
+
+def _other_encoding(file: Path) -> tuple[str, str]:
+    """The likely encoding of a CSV file that is not UTF-8, and how to convert it."""
+    with file.open("rb") as stream:
+        start = stream.read(2)
+    known = "UTF-16" if start in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
+    likely = "UTF-16" if known == "UTF-16" else "Windows-1252 or Latin-1"
+    return (
+        f"its encoding is not UTF-8 but likely {likely}",
+        f"save it as UTF-8, or convert it: iconv -f {known} -t UTF-8 OLD.csv > NEW.csv",
+    )
 
 
 def _starts_as_parquet(file: Path) -> bool:
@@ -160,20 +191,37 @@ def _from_arrow(table: pa.Table, exact: Collection[str]) -> pd.DataFrame:
 
 
 def _read_csv(file: Path, separator: str, exact: Collection[str], times: Collection[str]) -> pd.DataFrame:
-    frame = pd.read_csv(
-        file,
-        sep=separator,
-        dtype=dict.fromkeys((*exact, *times), str),
-        keep_default_na=False,
-        na_values=list(NULL_WORDS),
-        low_memory=False,
-    )
+    _check_header(file, separator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # values beyond the header would be dropped
+        frame = pd.read_csv(
+            file,
+            sep=separator,
+            index_col=False,
+            dtype=dict.fromkeys((*exact, *times), str),
+            keep_default_na=False,
+            na_values=list(NULL_WORDS),
+            low_memory=False,
+        )
     for name in frame.columns:
         if name in exact:
             frame[name] = _whole_if_canonical(frame[name])
         elif name not in times and pd.api.types.is_string_dtype(frame[name].dtype):
             frame[name] = _number_if_all(frame[name])
     return frame
+
+
+def _check_header(file: Path, separator: str) -> None:
+    """Refuse a header with one name twice, which pandas would rename, or with another separator."""
+    line = pd.read_csv(file, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
+    names = [str(name) for name in line.iloc[0] if str(name)]
+    _refuse_twins(names, str(file))
+    expected = {",": "a comma", "\t": "a tab"}[separator]
+    for other, word in _SEPARATORS.items():
+        if len(names) == 1 and other != separator and other in names[0]:
+            reason = f"its columns look separated by {word}, not {expected}"
+            hint = f"save it with {expected} between columns and points in decimals"
+            raise DataError(f"`{file}` cannot be read as CSV: {reason}", hint)
 
 
 def _whole_if_canonical(series: pd.Series[Any]) -> pd.Series[Any]:

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -246,6 +248,34 @@ def _broken(tmp_path: Path, name: str) -> Recipe:
         path = tmp_path / "events.csv"
         path.write_text('id,at\n1,2\n3,4,"5\n')
         return _recipe(path)
+    if name == "semicolons":
+        path = tmp_path / "events.csv"
+        path.write_text("id;at;amount\n1;2026-01-01;1,5\n2;2026-01-02;2,5\n")
+        return _recipe(path)
+    if name == "tabs":
+        path = tmp_path / "events.csv"
+        frame.to_csv(path, index=False, sep="\t")
+        return _recipe(path)
+    if name in ("latin", "utf-16"):
+        path = tmp_path / "events.csv"
+        path.write_bytes("id,at,größe\n1,2026-01-01,ä\n".encode("cp1252" if name == "latin" else "utf-16"))
+        return _recipe(path)
+    if name == "late latin":
+        path = tmp_path / "events.csv"
+        path.write_bytes(b"id,at,city\n" + b"1,2026-01-01,Bonn\n" * 50_000 + b"2,2026-01-01,K\xf6ln\n")
+        return _recipe(path)
+    if name == "wide csv":
+        path = tmp_path / "events.csv"
+        path.write_text("id,at,amount\n1,2026-01-01,1,5\n2,2026-01-02,2,5\n")
+        return _recipe(path)
+    if name == "twin csv":
+        path = tmp_path / "events.csv"
+        path.write_text("id,at,amount,amount\n1,2026-01-01,1,1\n")
+        return _recipe(path)
+    if name == "twin parquet":
+        twins = pa.table([pa.array([1]), pa.array([1.0]), pa.array([2.0])], names=["id", "amount", "amount"])
+        pq.write_table(twins, path)
+        return _recipe(path)
     if name == "missing columns":
         events = {"time": "att", "entities": {"user": "usr"}}
     if name == "no zone":
@@ -275,7 +305,15 @@ def _broken(tmp_path: Path, name: str) -> Recipe:
         ("not a table", UsageError, "neither Parquet nor CSV", "*.parquet"),
         ("truncated", DataError, "cannot be read as Parquet", "truncated"),
         ("empty", DataError, "holds no rows", "export"),
-        ("empty csv", DataError, "cannot be read as CSV", "header"),
+        ("empty csv", DataError, "cannot be read as CSV: it is empty", "header"),
+        ("semicolons", DataError, "look separated by a semicolon, not a comma", "points in decimals"),
+        ("tabs", DataError, "look separated by a tab, not a comma", "a comma between"),
+        ("latin", DataError, "not UTF-8 but likely Windows-1252 or Latin-1", "iconv -f WINDOWS-1252"),
+        ("late latin", DataError, "not UTF-8 but likely Windows-1252 or Latin-1", "iconv -f WINDOWS-1252"),
+        ("utf-16", DataError, "not UTF-8 but likely UTF-16", "iconv -f UTF-16"),
+        ("wide csv", DataError, "rows hold more values than the header", "decimal commas"),
+        ("twin csv", DataError, "has two columns `amount`", "rename"),
+        ("twin parquet", DataError, "has two columns `amount`", "rename"),
         ("ragged csv", DataError, "cannot be read as CSV", "header"),
         ("missing columns", DataError, "`att` (time), `usr` (entities.user)", "usr: did you mean `user`?"),
         ("no zone", DataError, "`at` have no zone", 'timezone = "UTC"'),
