@@ -15,7 +15,7 @@ import numpy as np
 
 from riskml.errors import ExpressionError, near_matches
 from riskml.expression.event import Closure, compile_event
-from riskml.expression.syntax import MAX_DEPTH, Column, Node, depth, parse_tree, walk
+from riskml.expression.syntax import MAX_DEPTH, Column, Node, depth, parse_tree, passed_on, walk
 from riskml.expression.table import evaluate_table
 from riskml.expression.values import EVENT_TIME, Array, Scalar, Vector, missing, read_scalar, read_vector
 
@@ -33,6 +33,11 @@ class Expression:
     columns: tuple[str, ...] = field(compare=False)
     _tree: Node = field(repr=False, compare=False)
     _closure: Closure = field(repr=False, compare=False)
+
+    @property
+    def passed_on(self) -> frozenset[str]:
+        """Columns whose values, or texts made of them, may be the result."""
+        return frozenset(passed_on(self._tree))
 
     def evaluate(self, columns: Mapping[str, Array]) -> Array:
         """The value for every row.

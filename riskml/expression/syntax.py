@@ -134,6 +134,16 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(child)
 
 
+def passed_on(node: Node) -> Iterator[str]:
+    """Columns whose values, or texts made of them, may be the node's own value; numbers that are computed hide them."""
+    match node:
+        case Column(name):
+            yield name
+        case Call(name, parts) if FUNCTIONS[name].result in ("text", None):
+            for part in parts[1:] if name == "if_else" else parts:
+                yield from passed_on(part)
+
+
 def static_kind(node: Node) -> Kind | None:
     """What a node is known to be before any data is seen; None: it depends on the columns."""
     match node:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from riskml.recipe.spec import FeatureGroup, Recipe, Stream
 
 SCHEMA = "riskml.plan/1"
+_PII_HINT = "make it an entity, and derive window features from its history"
 _LABEL_HINT = 'use `rate`, or source = "labels"'
 
 
@@ -132,6 +133,8 @@ def compile_plan(recipe: Recipe) -> FeaturePlan:
         claim(name, f"events.inputs[{position}]")
         if name in forbidden:
             report("events.inputs", f"`{name}` {forbidden[name]}", "take it out of the inputs")
+        elif name in recipe.events.pii:
+            report("events.inputs", f"`{name}` is personal (events.pii), and a release holds its values", _PII_HINT)
     nodes: list[Node] = []
     for index, group in enumerate(recipe.features):
         for place, node in _nodes_of(recipe, group, f"features[{index}]", report):
@@ -264,10 +267,13 @@ def _check_derived(recipe: Recipe, nodes: list[Node], name: str, text: str, repo
     from riskml.expression import parse
 
     try:
-        columns = parse(text).columns
+        expression = parse(text)
     except ExpressionError as error:
         report(f"derive.{name}", error.message, error.hint)
         return
+    columns = expression.columns
+    for column in sorted(expression.passed_on & set(recipe.events.pii)):
+        report(f"derive.{name}", f"gives the value of `{column}` on, which is personal (events.pii)", _PII_HINT)
     known = [*(node.name for node in nodes), *derived_columns(recipe)]
     for column in columns:
         if column in known or column == "event.time":

@@ -24,6 +24,9 @@ Route = Literal["independent", "alert", "inferred", "rule"]
 ROUTES: tuple[Route, ...] = ("independent", "alert", "inferred", "rule")  # best first
 
 
+_ORDERED = ("derive", "match")  # mappings whose order is that of the features
+
+
 @dataclass(frozen=True)
 class Threat:
     """``[threat]``: the name, the clock ``status`` shows and what "now" means."""
@@ -228,20 +231,21 @@ class Recipe:
         fingerprinted where it is read.
         """
         names = sections or tuple(f.name for f in fields(self) if f.name not in ("file", "overrides"))
-        body = {name: _plain(attrgetter(name)(self)) for name in names}
+        body = {name: _plain(attrgetter(name)(self), name) for name in names}
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _plain(value: object) -> object:
-    """JSON-ready form of a spec value; ``path`` is cut to its last part."""
+def _plain(value: object, name: str = "") -> object:
+    """JSON-ready form of a spec value; ``path`` is cut to its last part, and order is kept where it names features."""
     if is_dataclass(value) and not isinstance(value, type):
         out: dict[str, object] = {}
         for f in fields(value):
             item = getattr(value, f.name)
-            out[f.name] = Path(item).name if f.name == "path" and isinstance(item, str) else _plain(item)
+            out[f.name] = Path(item).name if f.name == "path" and isinstance(item, str) else _plain(item, f.name)
         return out
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        pairs = [(str(key), _plain(item)) for key, item in value.items()]
+        return pairs if name in _ORDERED else dict(pairs)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

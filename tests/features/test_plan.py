@@ -159,3 +159,60 @@ def test_all_problems_come_at_once() -> None:
     with pytest.raises(RecipeError) as caught:
         compile_plan(recipe(group("logons", "count"), group("logins", "cuont")))
     assert [problem.key for problem in caught.value.problems] == ["features[0].source", "features[1].compute[0]"]
+
+
+def personal(inputs: tuple[str, ...] = ("amount",), **derive: str) -> Recipe:
+    """The recipe with a personal entity and a personal number."""
+    made = recipe(derive=derive)
+    return replace(made, events=replace(made.events, inputs=inputs, pii=("device_id", "amount_paid")))
+
+
+def test_personal_columns_are_no_inputs() -> None:
+    """A column of events.pii cannot be an input: its values would be in the release."""
+    with pytest.raises(RecipeError, match="`device_id` is personal") as caught:
+        compile_plan(personal(("amount", "device_id")))
+    assert "entity" in str(caught.value.problems[0].hint)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "device_id",
+        "lower(device_id)",
+        "concat('x', prefix(device_id, 3))",
+        "ip_prefix(device_id, 16)",
+        "coalesce(device_id, 'none')",
+        "if_else(amount > 1, device_id, null)",
+    ],
+)
+def test_derived_features_pass_no_personal_text_on(text: str) -> None:
+    """Nor can a derived feature hand such a value, or a part of it, to the model."""
+    with pytest.raises(RecipeError, match="gives the value of `device_id` on"):
+        compile_plan(personal(made=text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "contains(device_id, 'x')",
+        "if_else(device_id is null, 'none', 'some')",
+        "if_else(lower(device_id) == 'x', 1, 0)",
+    ],
+)
+def test_numbers_and_answers_about_personal_columns_are_fine(text: str) -> None:
+    """What is computed from a personal column without repeating it may be a feature."""
+    assert compile_plan(personal(made=text)).names == ("amount", "made")
+
+
+def test_the_recipe_knows_the_order_of_its_derived_features() -> None:
+    """Two orders give two plans, so they give two hashes of the recipe; equal orders give equal ones."""
+    one, two = (
+        recipe(derive=dict(order))
+        for order in ((("a", "amount"), ("b", "-amount")), (("b", "-amount"), ("a", "amount")))
+    )
+    assert compile_plan(one).digest != compile_plan(two).digest
+    assert one.digest("derive") != two.digest("derive")
+    assert one.digest() != two.digest() and one.digest() == replace(one).digest()
+    pairs = ({"user": "receiver", "device": "to_user"}, {"device": "to_user", "user": "receiver"})
+    first, second = (recipe(group("transfers", "count", name="in", match=match)) for match in pairs)
+    assert first.digest("features") != second.digest("features")
