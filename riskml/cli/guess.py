@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WORDS = {
-    "time": ("event_time", "timestamp", "datetime", "created_at", "created", "time", "date", "ts"),
+    "time": ("event_time", "timestamp", "datetime", "created_at", "created", "time", "date", "ts", "datum", "zeit"),
     "label": (
         "is_fraud",
         "fraud",
@@ -30,12 +30,14 @@ _WORDS = {
         "target",
         "class",
         "y",
+        "betrug",
     ),
     "id": ("event_id", "transaction_id", "txn_id", "tx_id", "order_id", "payment_id", "id", "uuid"),
-    "amount": ("amount", "amount_usd", "amt", "value", "price", "total", "usd", "eur"),
+    "amount": ("amount", "amount_usd", "amt", "value", "price", "total", "usd", "eur", "betrag"),
     "entity": (
         *("user", "customer", "client", "account", "card", "device", "ip", "email", "phone", "merchant"),
         *("terminal", "address", "payer", "payee", "sender", "receiver", "iban", "wallet", "beneficiary", "cookie"),
+        *("kunde", "kunden", "konto", "karte"),
     ),
 }
 _LATER = (
@@ -43,7 +45,9 @@ _LATER = (
     *("alert", "refund", "outcome", "attributed", "target", "known"),
 )
 _IDENTIFIER = ("id", "uuid", "hash", "iban", "email", "phone", "ip", "index")
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FRAUD = frozenset({"1", "1.0", "true", "t", "yes", "y", "fraud", "fraudulent"})
+_GOOD = frozenset({"0", "0.0", "false", "f", "no", "n", "good", "legit", "legitimate", "genuine", "not fraud"})
+_COMMA = re.compile(r"\s*-?\d[\d.]*,\d+\s*")
 MAX_ENTITIES = 6
 MAX_CATEGORIES = 100
 MAX_SAID = 8  # columns named as left out
@@ -75,13 +79,14 @@ def guess(frame: pd.DataFrame, given: Named) -> Guess:
 
     Raises:
         UsageError: a given column does not exist.
-        DataError: the table has no rows.
+        DataError: the table has no rows, the amount no numbers, or the label one class only.
     """
     if frame.empty:
         raise DataError("the table has no rows", "give a table with one row per event")
     for name in (given.time, given.id, given.label, given.amount, *given.entities):
         if name and name not in frame.columns:
             raise UsageError(f"no column `{name}` in the table", near_matches(name, frame.columns))
+    _refuse_unfit(frame, given)
     head = frame.head(SAMPLE)
     reasons: list[str] = []
     taken = {name for name in (given.time, given.id, given.label, given.amount, *given.entities) if name}
@@ -90,8 +95,9 @@ def guess(frame: pd.DataFrame, given: Named) -> Guess:
         if getattr(given, what):
             reasons.append(f"{what}: {getattr(given, what)} (as you said)")
             continue
-        name, why = _best(head, what, test, taken)
+        name, why = _best(frame if what == "label" else head, what, test, taken)
         if what == "label" and not name:
+            _refuse_one_class(frame, taken)
             name, why = _only_binary(head, taken), "the only column of 0 and 1"
         reasons.append(f"{what}: {name} ({why})" if name else f"{what}: none found")
         found = _with(found, what, name)
@@ -173,19 +179,57 @@ def _is_label(values: pd.Series[Any], named: bool) -> bool:
     return named and _binary(values)
 
 
+def _classes(values: pd.Series[Any]) -> tuple[str, ...]:
+    """The distinct words of a column that could be a label, as written; () if any other value is among them."""
+    distinct = [str(v) for v in values.dropna().unique()[:10]]
+    words = {_word(v) for v in distinct}
+    return tuple(distinct) if words <= _FRAUD | _GOOD and len(words) <= 2 else ()
+
+
+def _word(value: object) -> str:
+    return str(value).strip().casefold()
+
+
 def _binary(values: pd.Series[Any]) -> bool:
-    distinct = {str(v) for v in values.dropna().unique()[:10]}
-    return distinct in ({"0", "1"}, {"0.0", "1.0"}, {"True", "False"}, {"true", "false"})
+    words = {_word(value) for value in _classes(values)}
+    return len(words & _FRAUD) == 1 and len(words & _GOOD) == 1
+
+
+def _refuse_unfit(frame: pd.DataFrame, given: Named) -> None:
+    import pandas as pd
+
+    amount = frame[given.amount] if given.amount else None
+    if amount is not None and not (pd.api.types.is_numeric_dtype(amount) and amount.notna().any()):
+        raise DataError(f"the amounts of `{given.amount}` are no numbers", "write them plainly, such as 1234.50")
+    if given.label:
+        _refuse_one(frame[given.label])
+
+
+def _refuse_one_class(frame: pd.DataFrame, taken: set[str]) -> None:
+    """Refuse a table whose columns named like a label hold one class only, rather than take another column."""
+    for name in map(str, frame.columns):
+        if name not in taken and _rank(name, _WORDS["label"]) < _NO_NAME:
+            _refuse_one(frame[name])
+
+
+def _refuse_one(label: pd.Series[Any]) -> None:
+    words = _classes(label)
+    if len({_word(word) for word in words}) == 1:
+        raise DataError(
+            f"`{label.name}` holds only {words[0]}",
+            "a model learns from frauds and goods: give a table with both, or another column with --label",
+        )
 
 
 def _only_binary(frame: pd.DataFrame, taken: set[str]) -> str:
     """The one column of 0 and 1, if exactly one is left and its ones are few; else ""."""
     found = [name for name in map(str, frame.columns) if name not in taken and _binary(frame[name])]
-    return found[0] if len(found) == 1 and _positive(frame[found[0]]).mean() < 0.5 else ""
+    return found[0] if len(found) == 1 and positive(frame[found[0]]).mean() < 0.5 else ""
 
 
-def _positive(values: pd.Series[Any]) -> pd.Series[bool]:
-    return values.astype(str).isin(["1", "1.0", "True", "true"])
+def positive(values: pd.Series[Any]) -> pd.Series[bool]:
+    """Which values mean fraud; null does not."""
+    return values.astype(object).map(_word).isin(_FRAUD)
 
 
 def _is_id(values: pd.Series[Any], named: bool) -> bool:
@@ -224,15 +268,15 @@ def _inputs(frame: pd.DataFrame, columns: Named) -> tuple[tuple[str, ...], list[
     """The allow-list, and each column kept off it with the reason."""
     import pandas as pd
 
+    from riskml.data.clock import numbered_dates
+
     meant = {columns.time, columns.id, columns.label, *columns.entities}
     kept, left = [], []
     for name in map(str, frame.columns):
         values = frame[name]
         if name in meant:
             continue
-        if not _PLAIN.fullmatch(name):
-            left.append(f"{name} (no plain name)")
-        elif pd.api.types.is_datetime64_any_dtype(values) or _is_time(values, False):
+        if pd.api.types.is_datetime64_any_dtype(values) or _is_time(values, False) or numbered_dates(values):
             left.append(f"{name} (a time)")
         elif name != columns.amount and _rank(name, _IDENTIFIER) < _NO_NAME:
             left.append(f"{name} (an identifier)")
@@ -240,6 +284,8 @@ def _inputs(frame: pd.DataFrame, columns: Named) -> tuple[tuple[str, ...], list[
             left.append(f"{name} (sounds like something known only later)")
         elif _gives_away(values, frame[columns.label] if columns.label else None):
             left.append(f"{name} (gives the label away)")
+        elif _with_commas(values):
+            left.append(f"{name} (numbers with decimal commas: write points)")
         elif pd.api.types.is_numeric_dtype(values) or values.nunique() <= MAX_CATEGORIES:
             if name != columns.amount and pd.api.types.is_integer_dtype(values) and values.is_monotonic_increasing:
                 left.append(f"{name} (a counter or clock)")
@@ -250,11 +296,17 @@ def _inputs(frame: pd.DataFrame, columns: Named) -> tuple[tuple[str, ...], list[
     return tuple(kept), left
 
 
+def _with_commas(values: pd.Series[Any]) -> bool:
+    """Whether the texts are numbers such as 1.234,50."""
+    some = values.dropna().head(1000)
+    return not some.empty and bool(some.map(lambda v: isinstance(v, str) and bool(_COMMA.fullmatch(v))).all())
+
+
 def _gives_away(values: pd.Series[Any], label: pd.Series[Any] | None) -> bool:
     """Whether the values, or merely being filled, determine the label almost alone."""
     if label is None:
         return False
-    truth = _positive(label)
+    truth = positive(label)
     if not 0 < truth.sum() < len(truth):
         return False
     filled = values.notna()

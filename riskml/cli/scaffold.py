@@ -6,18 +6,22 @@ columns are guessed, and the guesses said out loud). It overwrites nothing, and 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shlex
 import shutil
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from riskml.cli.adapt import adapted, changes, refuse_two_ways, renamed, with_times
 from riskml.cli.console import Console
-from riskml.cli.guess import Guess, Named, guess
-from riskml.errors import DataError, UsageError, near_matches
+from riskml.cli.guess import Named, guess
+from riskml.cli.starter import starter_recipe
+from riskml.errors import UsageError, near_matches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,13 +45,16 @@ jobs:
           python-version: "3.11"
       - run: pip install riskml
       - run: riskml check {recipe}
-      - run: riskml run {recipe}
+      # 4 says that the evidence does not decide yet, which is no fault; 1 (no) and 2 (no answer) fail
+      - run: riskml run {recipe} || [ $? -eq 4 ]
       - uses: actions/upload-artifact@v4
         if: always()
         with:
           name: riskml-runs
           path: runs/*/*/*.*
 """
+_RUN = ("run",)
+_TRAIN = ("check", "features", "train")  # without a rule nothing can be judged
 _README = """\
 # {title}
 
@@ -91,11 +98,13 @@ def from_recipe(console: Console, directory: Path, name: str, users: int | None)
 def from_table(console: Console, directory: Path, source: Path, given: Named) -> int:
     """A project around the user's own CSV or Parquet table."""
     _refuse_taken(directory)
-    frame = _read(source)
+    frame, dates = with_times(_read(source))
     made = guess(frame, _asked(console, frame, given))
     for reason in made.reasons:
         console.say(reason)
     columns = made.columns
+    if not columns.time:
+        refuse_two_ways(dates, dates)
     for what in ("time", "label"):
         if not getattr(columns, what):
             raise UsageError(f"no column of {source.name} looks like the {what}", f"name it with --{what} COLUMN")
@@ -103,22 +112,36 @@ def from_table(console: Console, directory: Path, source: Path, given: Named) ->
         raise UsageError(
             f"no column of {source.name} looks like a user, card or device", "name one with --entity COLUMN"
         )
-    draft = _draft(frame, made, source, directory.absolute().name)
+    change = changes(frame, made, dates)
+    for line in change.said:
+        console.say(line)
+    plain = renamed(made, change.names)
+    file = f"{source.stem}.parquet" if change else source.name
+    recipe = starter_recipe(frame.rename(columns=dict(change.names)), plain, f"data/{file}", directory.absolute().name)
+    ruled = "rule" in tomllib.loads(recipe)
 
     def fill(folder: Path) -> None:
         (folder / "data").mkdir()
-        target = folder / "data" / draft.file
-        if columns.id:
-            shutil.copyfile(source, target)
+        if change:
+            adapted(source, columns, change).to_parquet(folder / "data" / file, index=False)
         else:
-            console.say("id: no column has unique values, so `event_id` numbers the rows in data/")
-            frame.insert(0, "event_id", range(1, len(frame) + 1))
-            frame.to_parquet(target, index=False)
-        (folder / "recipe.toml").write_text(draft.recipe, encoding="utf-8")
+            shutil.copyfile(source, folder / "data" / file)
+        (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
         _surroundings(folder, directory.absolute().name, "recipe.toml", f"Made by `riskml init` from {source.name}.")
 
-    guesses = {"time": columns.time, "id": columns.id, "label": columns.label, "amount": columns.amount}
-    return _make(console, directory, "recipe.toml", fill, guesses | {"entities": list(columns.entities)})
+    if not ruled:
+        console.say("rule: no column is a number a stand-in could use; backtest and package need a [rule] of yours")
+    return _make(console, directory, "recipe.toml", fill, _said(plain.columns), (), _RUN if ruled else _TRAIN)
+
+
+def _said(columns: Named) -> dict[str, object]:
+    return {
+        "time": columns.time,
+        "id": columns.id,
+        "label": columns.label,
+        "amount": columns.amount,
+        "entities": list(columns.entities),
+    }
 
 
 def _make(
@@ -128,13 +151,16 @@ def _make(
     fill: Callable[[Path], None],
     guesses: Mapping[str, object],
     wanted: Sequence[str] = (),
+    steps: Sequence[str] = _RUN,
 ) -> int:
-    """Fill a temporary sibling, then rename it to ``directory``; ``wanted`` names data the user must bring."""
+    """Fill a temporary sibling, then rename it to ``directory``; ``wanted`` names data the user must bring.
+
+    ``steps`` are the commands to type next.
+    """
     final = directory.absolute()
-    final.parent.mkdir(parents=True, exist_ok=True)
     fresh = final.parent / f".{final.name}.{os.getpid()}.tmp"
     try:
-        fresh.mkdir()
+        _make_folder(fresh, directory)
         fill(fresh)
         files = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
         if final == Path.cwd():
@@ -149,8 +175,24 @@ def _make(
         console.answer(str(directory / name))
     for name in wanted:
         console.say(f"the data is not part of riskml: put {name} into {directory / 'data'}")
-    console.say(f"next: cd {directory} && riskml run {recipe}")
+    typed = " && ".join(f"riskml {step} {recipe}" for step in steps)
+    console.say(f"next: cd {shlex.quote(str(directory))} && {typed}")
     return 0
+
+
+def _make_folder(fresh: Path, directory: Path) -> None:
+    try:
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        fresh.mkdir()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _no_place(directory, error) from error
+
+
+def _no_place(directory: Path, error: OSError) -> UsageError:
+    reason = os.strerror(error.errno or errno.EIO).lower()
+    return UsageError(f"cannot make a folder at {directory}: {reason}", "give one where you may write")
 
 
 def _surroundings(folder: Path, title: str, recipe: str, about: str) -> None:
@@ -162,9 +204,14 @@ def _surroundings(folder: Path, title: str, recipe: str, about: str) -> None:
 
 
 def _refuse_taken(directory: Path) -> None:
-    if directory.exists() and not directory.is_dir():
+    try:
+        taken = directory.exists()
+        filled = directory.is_dir() and any(directory.iterdir())
+    except OSError as error:
+        raise _no_place(directory, error) from error
+    if taken and not directory.is_dir():
         raise UsageError(f"{directory} is a file", "give a folder that is new or empty")
-    if directory.is_dir() and any(directory.iterdir()):
+    if filled:
         raise UsageError(f"{directory} is not empty", "give a folder that is new or empty; nothing was changed")
 
 
@@ -187,17 +234,13 @@ def _shipped(name: str) -> str:
 
 
 def _read(source: Path) -> pd.DataFrame:
-    import pandas as pd
+    from riskml.data.storage import read_frame
 
     if not source.is_file():
         folder = source.parent if source.parent.is_dir() else Path()
         near = near_matches(source.name, [path.name for path in folder.iterdir()])
         raise UsageError(f"no table at {source}", near or "give the path of a CSV or Parquet file")
-    try:
-        return pd.read_parquet(source) if source.suffix == ".parquet" else pd.read_csv(source, low_memory=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"cannot read {source}: {reason}", "init reads .csv and .parquet") from error
+    return read_frame(str(source))
 
 
 def _asked(console: Console, frame: pd.DataFrame, given: Named) -> Named:
@@ -214,16 +257,3 @@ def _asked(console: Console, frame: pd.DataFrame, given: Named) -> Named:
         said = console.ask("columns of who or what acts, with commas between?", ",".join(first.entities))
         entities = tuple(part.strip() for part in said.split(",") if part.strip())
     return Named(**answers, entities=entities)
-
-
-@dataclass(frozen=True)
-class _Draft:
-    file: str
-    recipe: str
-
-
-def _draft(frame: pd.DataFrame, made: Guess, source: Path, title: str) -> _Draft:
-    from riskml.cli.starter import starter_recipe
-
-    file = source.name if made.columns.id else f"{source.stem}.parquet"
-    return _Draft(file, starter_recipe(frame, made, f"data/{file}", title))

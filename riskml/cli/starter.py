@@ -1,6 +1,7 @@
 """The commented recipe ``riskml init --from`` writes: a table and guesses about it in, the text of a TOML file out.
 
-Windows fit the length of the log, features follow from the entities, and the rule is a stand-in that says it is one.
+Windows are bounded, so that no feature grows with the age of the log; features follow from the entities, and the rule
+is a stand-in that says it is one, or is left out where no number could carry one.
 Every value is escaped, so no column name can break or extend the recipe.
 """
 
@@ -10,7 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from riskml.cli.guess import Guess
+from riskml.cli.guess import Guess, positive
 from riskml.errors import DataError
 from riskml.recipe.spec import DAY
 
@@ -42,7 +43,8 @@ def starter_recipe(frame: pd.DataFrame, made: Guess, path: str, title: str) -> s
             "give a longer log, or another column with --time",
         )
     entities = _entity_names(columns.entities)
-    amount = columns.amount if _PLAIN.fullmatch(columns.amount or "-") else ""
+    amount = columns.amount
+    rule = _rule(frame, made)
     naive = _naive(frame[columns.time])
     parts = [
         f"# {_comment(title)}: a first recipe, made by `riskml init`. Every line is yours to change.",
@@ -69,13 +71,13 @@ def starter_recipe(frame: pd.DataFrame, made: Guess, path: str, title: str) -> s
         f'matures_after = "{_span(days * 0.05)}"   # how long until silence means good: put your own',
         'absent = "good"',
         "",
-        *_rule(frame, amount),
+        *(rule or _NO_RULE),
         *_features(entities, amount),
         "[train]                     # train | gap | calibrate | gap | test, the gap being matures_after",
         f'test = "{_span(days * 0.22)}"',
         f'calibrate = "{_span(days * 0.13)}"',
         "trials = 10",
-        *([] if amount else [f"alerts_per_day = {max(1, round(len(frame) / days * ALERT_SHARE))}"]),
+        *([] if rule else [f"alerts_per_day = {max(1, round(len(frame) / days * ALERT_SHARE))}"]),
         "",
         "[backtest]",
         'question = "replace"        # may the model replace the rule? "add": may it work beside the rule?',
@@ -104,23 +106,67 @@ def _naive(values: pd.Series[Any]) -> bool:
     return False
 
 
-def _rule(frame: pd.DataFrame, amount: str) -> list[str]:
-    if not amount:
-        return []
-    line = float(f"{frame[amount].quantile(1 - ALERT_SHARE):.2g}")
-    number = int(line) if line.is_integer() else line
+_NO_RULE = [
+    "# backtest and package need the rule you run today; no column here is a number a stand-in could use:",
+    "# [rule]",
+    "# enforced = false",
+    "# [[rule.version]]",
+    "# when = 'country == \"NL\"'",
+    "",
+]
+
+
+def _rule(frame: pd.DataFrame, made: Guess) -> list[str]:
+    """A stand-in on the amount, or else on the number that tells frauds best; [] if there is none."""
+    amount = made.columns.amount
+    if amount:
+        when, about = _extreme(frame[amount], amount, True), "a stand-in, the largest one in a hundred"
+    else:
+        name, high = _telling(frame, made)
+        if not name:
+            return []
+        about = "a stand-in on the column nearest to fraud"
+        when = _extreme(frame[name], name, high)
     return [
-        "[rule]                      # a stand-in, the largest one in a hundred: write the rule you run today",
+        f"[rule]                      # {about}: write the rule you run today",
         "enforced = false            # true if what fired was stopped, so that its outcome is unknown",
         "[[rule.version]]",
-        f'when = "{amount} > {number}"',
+        f"when = {_text(when)}",
         "",
     ]
 
 
+def _extreme(values: pd.Series[Any], name: str, high: bool) -> str:
+    """An expression true for about one row in a hundred, and for one at least."""
+    line = float(f"{values.quantile(1 - ALERT_SHARE if high else ALERT_SHARE):.2g}")
+    beyond = (values > line) if high else (values < line)
+    if not beyond.any():
+        line = float(values.max() if high else values.min())
+    number = int(line) if line.is_integer() else line
+    sign = (">" if high else "<") + ("" if beyond.any() else "=")
+    return f"{name} {sign} {number}"
+
+
+def _telling(frame: pd.DataFrame, made: Guess) -> tuple[str, bool]:
+    """The number that ranks frauds furthest from the goods, and whether frauds are high; ("", True) if none varies."""
+    import pandas as pd
+
+    truth = positive(frame[made.columns.label])
+    best, found = 0.0, ("", True)
+    for name in made.inputs:
+        values = frame[name]
+        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values) or values.nunique() < 2:
+            continue
+        share = values.rank(pct=True)
+        apart = float(share[truth].mean() - share[~truth].mean())
+        if abs(apart) > best:
+            best, found = abs(apart), (name, apart > 0)
+    return found
+
+
 def _features(entities: dict[str, str], amount: str) -> list[str]:
     names = list(entities)
-    money = ', "sum(' + amount + ')", "mean(' + amount + ')", "max(' + amount + ')"' if amount else ""
+    money = "".join(f", {_text(f'{what}({amount})')}" for what in ("sum", "mean", "max")) if amount else ""
     parts = [
         "[[features]]                # how much, how often, how recently",
         'source = "events"',
@@ -131,12 +177,13 @@ def _features(entities: dict[str, str], amount: str) -> list[str]:
         "[[features]]",
         'source = "events"',
         f"by = [{', '.join(_text(name) for name in names)}]",
+        'over = ["30d"]              # bounded: "ever" would grow with the age of the log',
         'compute = ["since_first", "since_last"]',
         "",
-        "[[features]]                # share of frauds so far, of what has matured",
+        "[[features]]                # share of frauds, of what has matured",
         'source = "events"',
         f"by = [{', '.join(_text(name) for name in names)}]",
-        'over = ["30d", "ever"]',
+        'over = ["30d"]',
         'compute = ["rate(label)"]',
         "",
     ]
@@ -146,6 +193,7 @@ def _features(entities: dict[str, str], amount: str) -> list[str]:
             f"[[features]]                # new for this {names[0]}",
             'source = "events"',
             f"by = [{pairs}]",
+            'over = ["30d"]',
             'compute = ["is_new", "count"]',
             "",
         ]

@@ -6,6 +6,8 @@ A local time that occurs twice in autumn is read as the later one; one that spri
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ Micros = np.ndarray[Any, np.dtype[np.int64]]
 
 _ZONE = r"(?:[Zz]|UTC|[+-]\d{2}(?::?\d{2})?)\s*$"
 _DATE_ONLY = r"^\s*\d{4}-\d{2}-\d{2}\s*$"
+_NUMBERED = r"\s*(\d{1,2})([./-])(\d{1,2})[./-]\d{4}(?:[ T](\d{1,2}:\d{2})(:\d{2})?)?\s*"
 _EARLIEST, _LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds
 _ISO = "write ISO 8601, such as 2026-10-05T09:00:00Z"
 
@@ -115,3 +118,46 @@ def _from_numbers(series: pd.Series[Any]) -> Micros:
             return out
     message = f"the numbers of `{series.name}` are no times since 1970 in seconds, ms, us or ns"
     raise DataError(message, f"a clock is needed; {_ISO}")
+
+
+@dataclass(frozen=True)
+class NumberedDates:
+    """Dates such as 31.12.2026: ``first`` is "day", "month", or "" where no value tells which of the two leads."""
+
+    format: str
+    first: str
+
+
+def numbered_dates(series: pd.Series[Any]) -> NumberedDates | None:
+    """How a column of texts writes its dates, if every one is like ``dd.mm.yyyy HH:MM:SS``; else None.
+
+    Day or month leads, ``.``, ``/`` or ``-`` separates, seconds or the whole time of day may be absent; all rows must
+    agree. Which of the two leads is known once one row has a number over 12 there.
+    """
+    known = series.dropna()
+    if not len(known) or not isinstance(known.iloc[0], str) or not re.fullmatch(_NUMBERED, known.iloc[0]):
+        return None
+    found = known.astype(str).str.extract(f"^{_NUMBERED}$")
+    if found[0].isna().any() or found[1].nunique() > 1:
+        return None
+    timed, exact = found[3].notna(), found[4].notna()
+    if timed.nunique() > 1 or exact.nunique() > 1:
+        return None
+    left, right = found[0].astype(int).max(), found[2].astype(int).max()
+    if left > 12 and right > 12:
+        return None
+    first = "day" if left > 12 else "month" if right > 12 else ""
+    mark = str(found[1].iloc[0])
+    date = mark.join(["%m", "%d", "%Y"] if first == "month" else ["%d", "%m", "%Y"])
+    joint = "T" if "T" in str(known.iloc[0]) else " "
+    clock = "" if not timed.iloc[0] else f"{joint}%H:%M:%S" if exact.iloc[0] else f"{joint}%H:%M"
+    format = date + clock
+    if pd.to_datetime(known.str.strip(), format=format, errors="coerce").isna().any():
+        return None
+    return NumberedDates(format, first)
+
+
+def numbered_to_iso(series: pd.Series[Any], dates: NumberedDates) -> pd.Series[Any]:
+    """The column as ISO 8601 texts without a zone; null stays null."""
+    times = pd.to_datetime(series.str.strip(), format=dates.format)
+    return times.dt.strftime("%Y-%m-%dT%H:%M:%S").astype(object).where(series.notna(), None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -74,6 +76,32 @@ def test_failure_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [path.name for path in tmp_path.iterdir()] == ["payments.csv"]
 
 
+def test_a_place_that_takes_no_folder_is_a_usage_error(tmp_path: Path) -> None:
+    """Where no folder can be made, one error says so, and nothing is left behind."""
+    (tmp_path / "file").touch()
+    source = table(tmp_path)
+    refused(riskml("init", tmp_path / "file" / "new", "--from", source), "cannot make a folder at", "may write")
+    refused(riskml("init", tmp_path / ("n" * 300), "--from", source), "cannot make a folder at", "may write")
+    assert tidy(tmp_path)
+
+
+def test_next_step_can_be_pasted(tmp_path: Path) -> None:
+    """A folder with a space or a quote is quoted for the shell."""
+    session = riskml("init", tmp_path / "my team's", "--from", table(tmp_path, shop(300)))
+    said = session.err.rstrip().splitlines()[-1].removeprefix("next: ")
+    assert shlex.split(said)[:3] == ["cd", str(tmp_path / "my team's"), "&&"]
+
+
+@pytest.mark.parametrize(("code", "passes"), [(0, True), (1, False), (2, False), (4, True)])
+def test_workflow_accepts_an_open_verdict(code: int, passes: bool, tmp_path: Path) -> None:
+    """The CI step passes on SHIP and on INCONCLUSIVE, and fails on a no or on no answer."""
+    assert riskml("init", tmp_path / "p", "--from", table(tmp_path, shop(300))).code == 0
+    text = (tmp_path / "p" / ".github" / "workflows" / "riskml.yml").read_text()
+    (step,) = [line.strip().removeprefix("- run: ") for line in text.splitlines() if "riskml run" in line]
+    done = subprocess.run(["bash", "-e", "-c", f"riskml() {{ return {code}; }}\n{step}"], check=False)
+    assert (done.returncode == 0) == passes
+
+
 def test_json_says_the_guesses(tmp_path: Path) -> None:
     """With `--json` the document holds files and guesses."""
     session = riskml("init", tmp_path / "p", "--from", table(tmp_path), "--json")
@@ -141,6 +169,42 @@ def test_guess_takes_the_only_binary_column() -> None:
     assert guess(frame.assign(other=frame.outcome_7), Named()).columns.label == ""
 
 
+@pytest.mark.parametrize("words", [("No", "Yes"), ("n", "y"), ("legit", "fraud"), ("False", "True"), ("0", "1")])
+def test_guess_reads_yes_and_no_labels(words: tuple[str, str]) -> None:
+    """A label in words is found by its name, whatever its spelling."""
+    frame = shop(300)
+    frame["Is Fraud?"] = frame.pop("is_fraud").map(dict(enumerate(words)))
+    assert guess(frame, Named()).columns.label == "Is Fraud?"
+
+
+@pytest.mark.parametrize("given", [Named(), Named(label="is_fraud")])
+@pytest.mark.parametrize("value", [0, 1, "No"])
+def test_a_label_of_one_class_is_named(value: int | str, given: Named) -> None:
+    """A label with one class only is refused by name, and no other column of 0 and 1 takes its place."""
+    frame = shop(300).assign(is_new=lambda f: f.is_fraud).assign(is_fraud=value)
+    with pytest.raises(DataError, match=f"`is_fraud` holds only {value}"):
+        guess(frame, given)
+
+
+def test_a_late_fraud_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The label is judged by all its rows, not by the first that guesses look at."""
+    monkeypatch.setattr("riskml.cli.guess.SAMPLE", 100)
+    frame = shop(300).assign(is_fraud=[0] * 299 + [1])
+    assert guess(frame, Named()).columns.label == "is_fraud"
+
+
+def test_decimal_commas_are_named() -> None:
+    """A column such as 12,50 is left out for what it is."""
+    frame = shop(300).assign(amount=[f"{i},5" for i in range(300)])
+    assert "amount (numbers with decimal commas: write points)" in guess(frame, Named()).reasons[-1]
+
+
+def test_an_amount_of_words_is_refused() -> None:
+    """A given amount that is no number is told at once."""
+    with pytest.raises(DataError, match="`country` are no numbers"):
+        guess(shop(300), Named(amount="country"))
+
+
 def test_guess_reads_entities_with_gaps() -> None:
     """A numeric identifier with missing values, which pandas reads as float, is still an entity."""
     frame = shop(500)
@@ -159,11 +223,50 @@ def test_guess_refuses_an_empty_table() -> None:
 def test_hostile_column_names_stay_inside_their_quotes() -> None:
     """Column names with quotes, newlines and comments end up as values of a valid recipe, never as its keys."""
     evil = 'id"\n[train]\ntrials = 999 #'
-    frame = shop(300).rename(columns={"txn_id": evil, "country": "pays é"})
+    frame = shop(300).rename(columns={"txn_id": evil, "amount": 'amount" > 0\n[train]'})
     made = guess(frame, Named(id=evil))
     body = tomllib.loads(starter_recipe(frame, made, "data/x.csv", "a\n[rule]"))
     assert body["events"]["id"] == evil and body["train"]["trials"] == 10 and body["rule"]["enforced"] is False
-    assert "pays é" not in body["events"]["inputs"]
+    assert set(body["events"]["inputs"]) == set(made.inputs)
+
+
+def test_a_table_without_an_amount_gets_a_stand_in_rule() -> None:
+    """The rule stands on the number that tells frauds best, fires at least once, and says what it is."""
+    frame = shop(2000).drop(columns="amount")
+    frame["noise"] = range(2000)
+    frame["noise"] = frame["noise"] * 7919 % 1000
+    frame["age"] = 1000 - frame.is_fraud * 500 + frame["noise"] % 100
+    text = starter_recipe(frame, guess(frame, Named()), "x.csv", "x")
+    (version,) = tomllib.loads(text)["rule"]["version"]
+    column, sign, line = version["when"].split()
+    assert (column, sign) == ("age", "<")
+    assert 0 < (frame.age < float(line)).sum() < 100
+    assert "stand-in" in text and "write the rule you run today" in text
+
+
+@pytest.mark.parametrize("values", [[1] * 1000, [0] * 995 + [5] * 5, [99.6] * 1000])
+def test_the_stand_in_rule_fires_somewhere(values: list[float]) -> None:
+    """Rounding the line or a column of few values never leaves a rule without alerts."""
+    frame = shop(len(values)).assign(amount=values)
+    made = guess(frame.assign(amount=range(len(values))), Named(label="is_fraud", amount="amount"))
+    (version,) = tomllib.loads(starter_recipe(frame, made, "x.csv", "x"))["rule"]["version"]
+    assert len(frame.query(version["when"])) > 0
+
+
+def test_without_any_number_it_says_what_needs_a_rule(tmp_path: Path) -> None:
+    """A table of texts gets no rule; init says what waits for one, and the next step is one that works."""
+    frame = shop(300)[["txn_id", "created_at", "customer_id", "country", "is_fraud"]]
+    session = riskml("init", tmp_path / "p", "--from", table(tmp_path, frame))
+    assert session.code == 0 and "backtest and package need a [rule]" in session.err
+    assert "riskml run" not in session.err and session.err.rstrip().endswith("&& riskml train recipe.toml")
+    assert load_recipe(tmp_path / "p" / "recipe.toml").rule is None
+
+
+def test_windows_are_bounded() -> None:
+    """No feature of a first recipe grows with the age of the log."""
+    frame = shop(300)
+    for group in tomllib.loads(starter_recipe(frame, guess(frame, Named()), "x.csv", "x"))["features"]:
+        assert group["over"] and "ever" not in group["over"]
 
 
 def test_short_log_is_refused() -> None:
