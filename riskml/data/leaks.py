@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from riskml.data.columns import check_inputs
 from riskml.data.findings import Facts, Finding, Part
 from riskml.data.outcomes import event_fraud
 from riskml.data.tables import Tables
@@ -37,6 +38,7 @@ def check_columns(recipe: Recipe, tables: Tables, plan: FeaturePlan) -> Part:
         _check_node(node, recipe, tables, found)
     used = _used(recipe, tables, plan, found)
     _check_roles(recipe, used, found)
+    check_inputs(tables.events.frame, plan.inputs, found)
     facts = _separation(recipe, tables, plan, used, found)
     return Part(tuple(found), {"used": sorted(used), "separation": facts})
 

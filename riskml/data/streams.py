@@ -18,6 +18,7 @@ from riskml.recipe.spec import DAY, Events
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BUSY = 20  # events on a median day that make an empty or thin day worth a word
+_FAR = 30 * DAY  # between the last row and 99.9 % of the others
 _THIN = 0.3  # share of the usual day below which a day is thin
 
 
@@ -35,6 +36,7 @@ def check_stream(table: Table, as_of: int) -> Part:
     }
     _identifiers(table, found)
     facts["after_as_of"] = _future(table, as_of, found)
+    _straggler(table, as_of, found)
     facts["gaps"] = _gaps(table, found)
     instants = np.asarray(pd.factorize(table.time)[0], dtype=np.int64)
     facts["entities"] = {name: _entity(table, name, instants, found) for name in table.stream.entities}
@@ -65,6 +67,17 @@ def _future(table: Table, as_of: int, found: list[Finding]) -> int:
     return late
 
 
+def _straggler(table: Table, as_of: int, found: list[Finding]) -> None:
+    """A last row far after nearly all others, whose time may be wrong and may have set ``as_of``."""
+    last = int(table.time.max())
+    bulk = int(np.quantile(table.time, 0.999, method="lower"))
+    spacing = (bulk - int(table.time.min())) / len(table.time)
+    if bulk < last <= as_of and last - bulk > max(_FAR, 20 * spacing):
+        message = f"{table.name}: the last row, of {instant(last)}, lies {(last - bulk) // DAY:,} days after the others"
+        hint = f"if its time is wrong, mend it; if as_of ({instant(as_of)}) came from it, set `threat.as_of`"
+        found.append(Finding("warning", "future", message, hint))
+
+
 def _gaps(table: Table, found: list[Finding]) -> Facts:
     """Days without rows, and days far below the usual of the 15 days around them."""
     days = table.time // DAY
@@ -75,7 +88,7 @@ def _gaps(table: Table, found: list[Finding]) -> Facts:
         return {"days_without": None, "thin_days": None}
     daily = pd.Series(np.bincount(days - first))
     usual = daily.rolling(15, center=True, min_periods=1).median()
-    busy = bool(daily.median() >= _BUSY)
+    busy = bool(daily[daily > 0].median() >= _BUSY)
     inner = np.arange(len(daily))
     edge = (inner == 0) | (inner == len(daily) - 1)  # the first and last day are rarely whole
     empty = np.flatnonzero((daily == 0).to_numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from riskml.data.check import CheckReport, check
+from riskml.data.check import CheckReport, Finding, check
+from riskml.data.columns import COMMON, check_inputs
 from riskml.data.leaks import separation
 from riskml.data.tables import read_tables
 from riskml.features.plan import compile_plan
+from riskml.learning.schema import learn_schema
 from riskml.recipe.spec import DAY, Events, FeatureGroup, Labels, Recipe, Rule, RuleVersion, Stream, Threat
 
 ROWS, DAYS = 3000, 60
@@ -187,6 +190,31 @@ CASES: dict[str, tuple[Callable[[World], None], str, str]] = {
         _events(lambda f: f[(f["at"].dt.day_of_year != 20) | (f["id"] % 10 == 0)]),
         "warning",
         "below 30% of usual on 1 days, first 2026-01-20",
+    ),
+    "one row of another year": (
+        _set("at", slice(ROWS - 1, ROWS), pd.Timestamp("2031-05-01", tz="UTC")),
+        "warning",
+        "events: the last row, of 2031-05-01T00:00:00Z, lies 1,8",
+    ),
+    "empty years": (
+        _set("at", slice(ROWS - 1, ROWS), pd.Timestamp("2031-05-01", tz="UTC")),
+        "warning",
+        "days have no rows, first 2026-03-0",
+    ),
+    "junk among numbers": (
+        _both(
+            _events(lambda f: f.assign(device_age=f["device_age"].astype(str).where(f["id"] != 7, "oops"))),
+            _recipe(events__inputs=("amount", "asset", "device_age")),
+        ),
+        "breach",
+        "`device_age` holds numbers and, in row 8 alone, a text",
+    ),
+    "words never repeated": (
+        _both(
+            _events(lambda f: f.assign(note=[f"n{i // 10}" for i in range(ROWS)])), _recipe(events__inputs=("note",))
+        ),
+        "warning",
+        "no value of the category `note` stands in 20 rows",
     ),
     "ties": (
         _events(lambda f: f.assign(at=f["at"].dt.floor("D"), user="u")),
@@ -403,3 +431,36 @@ def test_unique_and_constant_texts_tell_nothing() -> None:
     assert separation(np.array([f"u{i}" for i in range(1000)], dtype=object), y) < 0.6
     assert separation(np.array(["same"] * 1000, dtype=object), y) < 0.6
     assert separation(np.array([None] * 1000, dtype=object), y) < 0.6
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["5411", "5812"] * 50,
+        ["05411", "05812"] * 49 + ["x", "y"],
+        ["1"] * 90 + ["a"] * 10,
+        [None, "a"] * 50,
+        [None] * 100,
+    ],
+)
+def test_codes_and_words_are_categories(values: list[str | None]) -> None:
+    """Texts that are all digits, have leading zeros, or are often words, are what they seem."""
+    found: list[Finding] = []
+    check_inputs(pd.DataFrame({"a": np.array(values, dtype=object)}), ("a", "none"), found)
+    assert found == []
+
+
+def test_a_category_is_common_where_the_schema_learns_it() -> None:
+    """The check counts as the schema does."""
+    assert inspect.signature(learn_schema).parameters["least"].default == COMMON
+
+
+@pytest.mark.parametrize(("days", "told"), [(25, False), (35, True)])
+def test_a_last_row_may_lie_a_little_later(days: int, told: bool, tmp_path: Path) -> None:
+    """A month after all others is allowed for, and a sparse stream may pause longer than a busy one."""
+    world = sound()
+    world.events.loc[ROWS - 1, "at"] = START + pd.Timedelta(days=DAYS + days)
+    world.logins = world.logins.iloc[[0, 500, 1000, 1500, 2000]].reset_index(drop=True)
+    world.logins.loc[4, "at"] = START + pd.Timedelta(days=DAYS + days)
+    found = [f.message for f in world.report(tmp_path).findings if "lies" in f.message]
+    assert [message.partition(":")[0] for message in found] == ["events"] * told
