@@ -1,8 +1,9 @@
 """ADD: are the alerts the model raises beside the rule worth their price?
 
 In go units and the recipe's ``[backtest]``; out comes a verdict. Every extra alert was let through by the rule, so its
-outcome was seen and the question has an answer even where the rule never let anything go. Extra alerts must be as
-precise as the bar: the one the recipe states, else the rule's own precision where that can be known honestly.
+outcome was seen and the question has an answer even where the rule never let anything go. Extra alerts must be more
+precise than the bar: the one the recipe states, else the rule's own precision where that can be known honestly. What
+is not known of a bar counts against the model as it does of its alerts, and a handful of frauds passes nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from riskml.evidence.backtest import verdict as v
 from riskml.evidence.backtest.bootstrap import Draws, quantiles, resample
 from riskml.evidence.backtest.cluster import effective
+from riskml.evidence.backtest.control import FEW_FRAUDS
 from riskml.evidence.backtest.replace import VOLUME_LIMIT, ways_used
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
@@ -23,7 +25,7 @@ from riskml.recipe.spec import Backtest
 
 __all__ = ["Bar", "bar", "judge_add"]
 
-_RELEASES = 10  # effective control releases from which the rule's precision counts as known
+_RELEASES = 30  # effective control releases from which they say more of the rule than its reviewers do
 _REVIEWED = 0.5  # share of rule alerts with an independent or alert label from which it does
 
 Floats = npt.NDArray[np.float64]
@@ -31,15 +33,17 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Bar:
-    """The precision an extra alert must reach: per-unit frauds and alerts of the rule, or a stated number.
+    """The precision an extra alert must exceed: per-unit weights of the rule's seen alerts, or a stated number.
 
-    ``basis`` is "stated", "observed", "control releases" or "alert labels"; None means it is not known.
+    ``seen`` are weights of alerts with or without a known outcome, ``known`` of those with one, ``frauds`` of known
+    frauds. ``basis`` is "stated", "observed", "control releases" or "alert labels"; None means it is not known.
     """
 
     basis: str | None
     stated: float | None = None
     frauds: Floats | None = None
-    alerts: Floats | None = None
+    known: Floats | None = None
+    seen: Floats | None = None
 
     @property
     def mark(self) -> str:
@@ -49,32 +53,42 @@ class Bar:
 
 
 def bar(units: Units, spec: Backtest) -> Bar:
-    """The stated precision, else the rule's own by the best evidence there is."""
+    """The stated precision, else the rule's own by the best evidence there is.
+
+    Releases without a single known fraud say nothing of a rule that was written against fraud.
+    """
     if spec.min_precision is not None:
         return Bar("stated", spec.min_precision)
     stopped = units.rule & (units.sampled | units.closed)
-    seen = units.rule & (units.weight > 0) & (units.fraud >= 0)
-    alerts = units.rule.astype(np.float64)
+    told = units.rule & units.told
     if not units.rule.any():
         return Bar(None)
     if not stopped.any():
-        return Bar("observed", frauds=alerts * units.fraud_low, alerts=alerts * (units.fraud >= 0))
-    released = effective(units.groups[0], np.where(seen, units.weight, 0.0))
-    if not (units.rule & units.closed).any() and released >= _RELEASES:
-        return Bar("control releases", frauds=alerts * units.fraud_low, alerts=alerts)
-    told = units.rule & (units.alert_fraud >= 0)
-    if told.sum() >= _REVIEWED * units.rule.sum():
-        frauds = (told & (units.alert_fraud == 1)).astype(np.float64)
-        return Bar("alert labels", frauds=frauds, alerts=told.astype(np.float64))
-    return Bar(None)
+        return _weighted("observed", units.rule, told, units)
+    released = effective(units.groups[0], np.where(told, units.weight, 0.0))
+    usable = not (units.rule & units.closed).any() and bool((told & units.known_fraud).any())
+    if usable and released >= _RELEASES:
+        return _weighted("control releases", units.rule, told, units)
+    reviewed = units.rule & (units.alert_fraud >= 0)
+    if reviewed.sum() >= _REVIEWED * units.rule.sum():
+        frauds, alerts = (reviewed & (units.alert_fraud == 1)).astype(np.float64), units.rule.astype(np.float64)
+        return Bar("alert labels", frauds=frauds, known=reviewed.astype(np.float64), seen=alerts)
+    return _weighted("control releases", units.rule, told, units) if usable else Bar(None)
+
+
+def _weighted(basis: str, rule: npt.NDArray[np.bool_], told: npt.NDArray[np.bool_], units: Units) -> Bar:
+    weight = np.where(rule, units.weight, 0.0)
+    return Bar(basis, frauds=weight * units.known_fraud, known=weight * told, seen=weight)
 
 
 def judge_add(units: Units, spec: Backtest, days: float) -> Verdict:
     """The verdict on ADD over ``days`` of matured, eligible decisions."""
     wanted = bar(units, spec)
     numbers, clusters = _measure(units, spec, wanted)
-    extra = int(units.extra.sum())
+    extra, right = int(units.extra.sum()), int((units.extra & units.known_fraud).sum())
     reasons: list[str] = []
+    if not units.rule.any():
+        reasons.append("the rule raised no alert in the test window, so nothing says how many extra ones are allowed")
     if not extra:
         reasons.append("the model raised no alert beside the rule's")
     if numbers["volume"].low > VOLUME_LIMIT:
@@ -88,8 +102,10 @@ def judge_add(units: Units, spec: Backtest, days: float) -> Verdict:
     lift = numbers["lift"]
     if reasons:
         word = v.INCONCLUSIVE
-    elif lift.low >= 0:
-        word, reasons = v.PASS, [f"an extra alert is at least as precise as the bar ({wanted.basis})"]
+    elif lift.low > 0 and right < FEW_FRAUDS:
+        word, reasons = v.INCONCLUSIVE, [f"{right} known frauds among extra alerts, {FEW_FRAUDS} needed"]
+    elif lift.low > 0:
+        word, reasons = v.PASS, [f"an extra alert is more precise than the bar ({wanted.basis})"]
     elif lift.high < 0:
         word, reasons = v.FAIL, [f"an extra alert is less precise than the bar ({wanted.basis})"]
     else:
@@ -107,9 +123,10 @@ def _measure(units: Units, spec: Backtest, wanted: Bar) -> tuple[dict[str, Inter
         "value_low": extra * units.value * units.fraud_low,
         "value_high": extra * units.value * units.fraud_high,
         "rule": units.rule.astype(np.float64),
-        "bar_frauds": np.zeros(len(units)) if wanted.frauds is None else wanted.frauds,
-        "bar_alerts": np.zeros(len(units)) if wanted.alerts is None else wanted.alerts,
     }
+    if wanted.frauds is not None and wanted.known is not None and wanted.seen is not None:
+        parts |= {"bar_low": wanted.frauds, "bar_high": wanted.frauds + wanted.seen - wanted.known}
+        parts |= {"bar_known": wanted.known, "bar_seen": wanted.seen}
     ways = ways_used(units)
     found: dict[str, list[Interval]] = {}
     for way in ways:
@@ -130,10 +147,8 @@ def _one_way(units: Units, spec: Backtest, wanted: Bar, drawn: Draws, way: int) 
     ends = [drawn.total(name) / total if total else float("nan") for name in ("frauds_low", "frauds_high")]
     exact = v.binomial(ends[0], size, level)[0], v.binomial(ends[1], size, level)[1]
     precision = raw.covering(*exact)  # a bootstrap of all-good or all-fraud alerts sees no variance
-    line = _bar_interval(wanted, drawn, level)
-    lift = _lift(drawn, wanted, line, level)
-    if not math.isnan(line.estimate):
-        lift = lift.covering(exact[0] - line.estimate, exact[1] - line.estimate)
+    line = _bar_interval(wanted, drawn, units, way, level)
+    lift = _lift(drawn, wanted, precision, line, level)
     allowance = resize(v.ratio(drawn, extra, ("rule", "rule"), level, v.OBSERVED), 1 / max(spec.allowance, 1e-9))
     return {
         "precision": precision,
@@ -151,25 +166,42 @@ def resize(interval: Interval, factor: float) -> Interval:
     return Interval(interval.estimate * factor, interval.low * factor, interval.high * factor, interval.mark)
 
 
-def _bar_interval(wanted: Bar, drawn: Draws, level: float) -> Interval:
+def _bar_interval(wanted: Bar, drawn: Draws, units: Units, way: int, level: float) -> Interval:
+    """The bar: the weighted share of frauds among known outcomes; its ends read the unknown ones as good and as fraud."""
     if wanted.stated is not None:
         return Interval(wanted.stated, wanted.stated, wanted.stated, v.STATED)
-    if wanted.basis is None:
+    if wanted.known is None or wanted.seen is None or not drawn.total("bar_known"):
         return Interval(float("nan"), 0.0, 1.0, v.UNKNOWN)
-    return v.ratio(drawn, ("bar_frauds", "bar_frauds"), ("bar_alerts", "bar_alerts"), level, wanted.mark)
+    raw = v.ratio(drawn, ("bar_low", "bar_high"), ("bar_seen", "bar_seen"), level, wanted.mark)
+    middle = drawn.total("bar_low") / drawn.total("bar_known")
+    size = effective(units.groups[way], wanted.known)
+    ends = [drawn.total(name) / drawn.total("bar_seen") for name in ("bar_low", "bar_high")]
+    exact = v.binomial(ends[0], size, level)[0], v.binomial(ends[1], size, level)[1]
+    return Interval(middle, raw.low, raw.high, wanted.mark).covering(*exact)
 
 
-def _lift(drawn: Draws, wanted: Bar, line: Interval, level: float) -> Interval:
-    """Precision of an extra alert minus the bar, paired draw by draw."""
-    if wanted.basis is None or drawn.total("extra") <= 0:
+def _lift(drawn: Draws, wanted: Bar, precision: Interval, line: Interval, level: float) -> Interval:
+    """Precision of an extra alert minus the bar: paired draw by draw, and no narrower than by exact margins.
+
+    The margins of both join as the root of their squares (R. G. Newcombe, Statistics in Medicine 17, 1998, method 10).
+    """
+    if wanted.basis is None or math.isnan(line.estimate) or drawn.total("extra") <= 0:
         return Interval(float("nan"), -1.0, 1.0, v.UNKNOWN)
-    extra, alerts = drawn["extra"], drawn["bar_alerts"]
+    extra, middle = drawn["extra"], precision.estimate - line.estimate
+    least, most = (drawn.total(name) / drawn.total("extra") for name in ("frauds_low", "frauds_high"))
+    if wanted.stated is not None:
+        bars, own = (wanted.stated, wanted.stated), (wanted.stated, wanted.stated)
+    else:
+        seen, whole = drawn["bar_seen"], drawn.total("bar_seen")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            bars = drawn["bar_low"] / seen, drawn["bar_high"] / seen
+        own = drawn.total("bar_low") / whole, drawn.total("bar_high") / whole
     with np.errstate(invalid="ignore", divide="ignore"):
-        own = wanted.stated if wanted.stated is not None else drawn["bar_frauds"] / alerts
-        low, high = drawn["frauds_low"] / extra - own, drawn["frauds_high"] / extra - own
-    middle = (drawn.total("frauds_low") + drawn.total("frauds_high")) / 2 / drawn.total("extra")
-    ends = quantiles(low, level)[0], quantiles(high, level)[1]
-    return Interval(middle - line.estimate, ends[0], ends[1], wanted.mark)
+        low = quantiles(drawn["frauds_low"] / extra - bars[1], level)[0]
+        high = quantiles(drawn["frauds_high"] / extra - bars[0], level)[1]
+    below = least - own[1] - math.hypot(least - precision.low, line.high - own[1])
+    above = most - own[0] + math.hypot(precision.high - most, own[0] - line.low)
+    return Interval(middle, low, high, wanted.mark).covering(below, above)
 
 
 def _settle(spec: Backtest, wanted: Bar, numbers: dict[str, Interval], clusters: float, days: float) -> Settle:

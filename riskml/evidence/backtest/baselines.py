@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from riskml.evidence.backtest import verdict as v
 from riskml.evidence.backtest.bootstrap import Draws, resample
-from riskml.evidence.backtest.replace import settled
+from riskml.evidence.backtest.control import settled
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import Interval
 from riskml.evidence.rule import replay
@@ -48,29 +48,34 @@ class Policy:
 
 
 def compare(units: Units, policies: Mapping[str, Bools], spec: Backtest, days: float) -> tuple[Policy, ...]:
-    """Every policy in the order given."""
+    """Every policy in the order given, all on the same draws."""
     units = settled(units)
-    return tuple(_policy(name, alert, units, spec, days) for name, alert in policies.items())
+    parts: dict[str, npt.NDArray[np.float64]] = {}
+    for name, alert in policies.items():
+        parts |= {f"{name} {key}": part for key, part in _parts(alert, units).items()}
+    drawn = resample(parts, units.groups[0], spec.draws, spec.seed)
+    return tuple(_policy(name, alert, units, drawn, spec, days) for name, alert in policies.items())
 
 
-def _policy(name: str, alert: Bools, units: Units, spec: Backtest, days: float) -> Policy:
+def _parts(alert: Bools, units: Units) -> dict[str, npt.NDArray[np.float64]]:
     low, high = units.fraud_low, units.fraud_high
     hit, miss = alert.astype(np.float64), (~alert).astype(np.float64)
     parts = {"alerts": hit, "low": hit * low, "high": hit * high}
     parts |= {"all low": hit * low + miss * high, "all high": hit * high + miss * low}
-    parts |= {f"v {key}": units.value * part for key, part in parts.items() if key != "alerts"}
-    mark = _mark(units, alert)
-    drawn = resample(parts, units.groups[0], spec.draws, spec.seed)
-    seen = (units.weight > 0) & (units.fraud >= 0)
-    alerts = int(alert.sum())
+    return parts | {f"v {key}": units.value * part for key, part in parts.items() if key != "alerts"}
+
+
+def _policy(name: str, alert: Bools, units: Units, drawn: Draws, spec: Backtest, days: float) -> Policy:
+    alerts, anyone = int(alert.sum()), _mark(units, np.ones(len(units), bool))
+    ends, count = (f"{name} low", f"{name} high"), (f"{name} alerts",) * 2
     return Policy(
         name=name,
         alerts=alerts,
         alerts_per_day=alerts / days,
-        seen=float(seen[alert].mean()) if alerts else float("nan"),
-        precision=v.ratio(drawn, ("low", "high"), ("alerts", "alerts"), spec.confidence, mark),
-        recall=_share(drawn, "", spec, _mark(units, np.ones(len(units), bool))),
-        value_share=_share(drawn, "v ", spec, _mark(units, np.ones(len(units), bool))),
+        seen=float(units.told[alert].mean()) if alerts else float("nan"),
+        precision=v.ratio(drawn, ends, count, spec.confidence, _mark(units, alert)),
+        recall=_share(drawn, f"{name} ", spec, anyone),
+        value_share=_share(drawn, f"{name} v ", spec, anyone),
     )
 
 

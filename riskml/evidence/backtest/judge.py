@@ -19,10 +19,11 @@ from riskml.errors import DataError
 from riskml.evidence import metrics
 from riskml.evidence.backtest.add import judge_add
 from riskml.evidence.backtest.baselines import Policy, compare, retuned
+from riskml.evidence.backtest.control import settled
 from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operating_points, sample
 from riskml.evidence.backtest.money import NetValue, net_value
 from riskml.evidence.backtest.panels import Immature, Week, immature, weeks
-from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure, settled
+from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
 from riskml.evidence.backtest.swap import Saved, SwapRow, saved, swap_table
 from riskml.evidence.backtest.verdict import Verdict, plain
 from riskml.evidence.backtest.words import flips, headline, rollback

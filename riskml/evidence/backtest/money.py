@@ -1,7 +1,8 @@
 """Net value of replacing the rule, only where the recipe declares what things cost, as ranges.
 
 In go units and ``[backtest.costs]``; out comes the difference in net value over the test window with an interval that
-spans both sampling and the declared ranges, and the insult cost at which the difference is nil.
+spans sampling, unseen outcomes and the declared ranges, and the insult cost at which the difference is nil. It rests
+on the same drawn and bounded parts as the verdict, and gives no estimate where those give none.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from itertools import product
 
 import numpy as np
 
-from riskml.evidence.backtest.bootstrap import quantiles, resample
-from riskml.evidence.backtest.replace import columns, ways_used
+from riskml.evidence.backtest.bootstrap import quantiles
+from riskml.evidence.backtest.control import control
+from riskml.evidence.backtest.replace import Reading, readings
 from riskml.evidence.backtest.units import Units
-from riskml.evidence.backtest.verdict import ESTIMATED, Interval
-from riskml.recipe.spec import Backtest
+from riskml.evidence.backtest.verdict import ESTIMATED, UNKNOWN, Interval
+from riskml.recipe.spec import Backtest, Costs
 
 __all__ = ["NetValue", "net_value"]
 
@@ -33,24 +35,40 @@ def net_value(units: Units, spec: Backtest) -> NetValue | None:
     costs = spec.costs
     if costs.insult is None and costs.review is None:
         return None
-    insults, reviews = costs.insult or (0.0, 0.0), costs.review or (0.0, 0.0)
-    least: list[float] = []
-    most: list[float] = []
-    parts = columns(units)
-    for way in ways_used(units):
-        drawn = resample(parts, units.groups[way], spec.draws, spec.seed)
-        alerts = drawn["model"] - drawn["rule"]
-        for insult, review, recovery, stopped in product(insults, reviews, costs.recovery, costs.stopped):
-            kept = (1 - recovery) * stopped
-            low = kept * drawn["value_low"] - insult * drawn["insults_high"] - review * alerts
-            high = kept * drawn["value_high"] - insult * drawn["insults_low"] - review * alerts
-            least.append(quantiles(low, spec.confidence)[0])
-            most.append(quantiles(high, spec.confidence)[1])
-    totals = {name: float(part.sum()) for name, part in parts.items()}
-    value = (totals["value_low"] + totals["value_high"]) / 2
-    insulted = (totals["insults_low"] + totals["insults_high"]) / 2
+    told = control(units)
+    found = readings(told, spec)
+    ends = [_ends(reading, costs) for reading in found.values()]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    if told.mark == UNKNOWN or told.few:
+        nan = float("nan")
+        return NetValue(Interval(nan, low, high, told.mark), nan)
+    middle, even = _middle(next(iter(found.values())), costs)
+    return NetValue(Interval(middle, low, high, ESTIMATED), even)
+
+
+def _ends(reading: Reading, costs: Costs) -> tuple[float, float]:
+    """Least and most net value over the draws, the bounds and every corner of the declared ranges."""
+    drawn, level = reading.drawn, reading.confidence("value", "insults")
+    alerts = drawn["model"] - drawn["rule"]
+    value, insults = (reading.bounded.get(name, (0.0, 0.0)) for name in ("value", "insults"))
+    least, most = [], []
+    corners = product(costs.insult or (0.0, 0.0), costs.review or (0.0, 0.0), costs.recovery, costs.stopped)
+    for insult, review, recovery, stopped in corners:
+        kept = (1 - recovery) * stopped
+        low = kept * (drawn["value_low"] + value[0]) - insult * (drawn["insults_high"] + insults[1]) - review * alerts
+        high = kept * (drawn["value_high"] + value[1]) - insult * (drawn["insults_low"] + insults[0]) - review * alerts
+        least.append(quantiles(low, level)[0])
+        most.append(quantiles(high, level)[1])
+    return min(least), max(most)
+
+
+def _middle(reading: Reading, costs: Costs) -> tuple[float, float]:
+    """Net value at the middle of every range, and the insult cost at which it is nil (NaN if there is none)."""
+    total = reading.drawn.total
+    value = total("value_point")
+    insulted = (total("insults_low") + total("insults_high")) / 2
     kept = (1 - float(np.mean(costs.recovery))) * float(np.mean(costs.stopped))
-    handling = float(np.mean(reviews)) * (totals["model"] - totals["rule"])
-    middle = kept * value - float(np.mean(insults)) * insulted - handling
+    handling = float(np.mean(costs.review or 0.0)) * (total("model") - total("rule"))
     even = (kept * value - handling) / insulted if insulted else float("nan")
-    return NetValue(Interval(middle, min(least), max(most), ESTIMATED), even if even > 0 else float("nan"))
+    middle = kept * value - float(np.mean(costs.insult or 0.0)) * insulted - handling
+    return middle, even if even > 0 else float("nan")

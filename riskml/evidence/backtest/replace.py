@@ -8,14 +8,16 @@ ever let through, lie between their bounds. No weight is invented for a determin
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from riskml.evidence.backtest import verdict as v
-from riskml.evidence.backtest.bootstrap import resample
+from riskml.evidence.backtest.bootstrap import Draws, resample
 from riskml.evidence.backtest.cluster import effective
+from riskml.evidence.backtest.control import FEW_FRAUDS, Control, bounds, control
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
 from riskml.recipe.spec import Backtest
@@ -24,18 +26,17 @@ __all__ = [
     "LARGE",
     "VOLUME_LIMIT",
     "Evidence",
+    "Reading",
     "columns",
-    "control_bounds",
     "judge_replace",
     "largest_cluster",
     "measure",
-    "settled",
+    "readings",
     "ways_used",
 ]
 
 VOLUME_LIMIT = 1.10  # a volume ratio wholly above this is not the comparison that was asked for
 LARGE = 0.10  # a cluster with more than this share of frauds is resampled one entity at a time instead
-FEW_FRAUDS = 5  # fewer frauds than this among releases: binomial bounds, a bootstrap would see no variance
 SIGNS = 6  # six clusters one way is the least a sign test at 95 % can decide
 
 Floats = npt.NDArray[np.float64]
@@ -55,6 +56,23 @@ class Evidence:
     released: int
     closed: int
     ways: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The differences by one way to cluster: drawn totals, and bounds (least, most) of what was not drawn.
+
+    ``bounded`` has "value", "frauds" and "insults" where releases only bound the rule-only part; the draws then hold
+    the rest, to be read at ``confidence``, so that the sum keeps the level asked for.
+    """
+
+    drawn: Draws
+    bounded: Mapping[str, tuple[float, float]]
+    level: float
+
+    def confidence(self, *names: str) -> float:
+        """Level to read the draws of ``names`` at: half the error is left to the bounds, where there are any."""
+        return 1 - (1 - self.level) / 2 if any(name in self.bounded for name in names) else self.level
 
 
 def columns(units: Units) -> dict[str, Floats]:
@@ -91,73 +109,66 @@ def ways_used(units: Units) -> tuple[int, ...]:
     return tuple(range(1, len(units.ways))) if split else (0,)
 
 
+def readings(told: Control, spec: Backtest, draws: int | None = None) -> dict[int, Reading]:
+    """The differences by each way to cluster."""
+    units = told.units
+    parts = columns(units)
+    parts["value_point"] = (parts["value_low"] + parts["value_high"]) / 2
+    bounded = ("value", "frauds", "insults") * told.few
+    for name in bounded:
+        for end in ("low", "high"):
+            parts[f"{name}_{end}"] = np.where(told.rows, 0.0, parts[f"{name}_{end}"])
+    if told.heavy.any():
+        apart = columns(units.close(told.heavy))
+        parts |= {"value_low": apart["value_low"], "value_high": apart["value_high"]}
+    found = {}
+    for way in ways_used(units):
+        drawn = resample(parts, units.groups[way], draws or spec.draws, spec.seed)
+        held: dict[str, tuple[float, float]] = {}
+        if bounded:
+            part = bounds(units, told.rows, way, 1 - (1 - spec.confidence) / 2)
+            ends = {"value": part.value, "frauds": part.frauds, "insults": part.insults}
+            held = {name: (-ends[name][1], -ends[name][0]) for name in bounded}  # the rule's, so it counts against
+        found[way] = Reading(drawn, held, spec.confidence)
+    return found
+
+
 def measure(units: Units, spec: Backtest, draws: int | None = None) -> Evidence:
     """Differences with intervals, by the widest of the ways to cluster."""
-    only_rule = units.rule & ~units.model
-    control = only_rule & units.sampled
-    seen = control & (units.weight > 0) & (units.fraud >= 0)
-    if control.any() and not seen.any():
-        units, control = units.close(control), control & False
-    thin = bool(control.any()) and int((seen & units.known_fraud).sum()) < FEW_FRAUDS
-    marks = _mark(units)
-    confidence = 1 - (1 - spec.confidence) / 2 if thin else spec.confidence
-    ways = ways_used(units)
+    told = control(units)
+    units = told.units
     found: dict[str, list[Interval]] = {"value": [], "frauds": [], "insults": [], "volume": []}
-    parts = columns(units)
-    if thin:
-        swap = {name: np.where(control, 0.0, part) for name, part in parts.items() if name not in ("model", "rule")}
-        parts = parts | swap
-    for way in ways:
-        drawn = resample(parts, units.groups[way], draws or spec.draws, spec.seed)
+    by_way = readings(told, spec, draws)
+    for reading in by_way.values():
         for name in ("value", "frauds", "insults"):
-            part = v.of(drawn, f"{name}_low", f"{name}_high", confidence, marks)
-            found[name].append(_with_control(part, name, units, control, way, confidence) if thin else part)
-        found["volume"].append(v.ratio(drawn, ("model", "model"), ("rule", "rule"), spec.confidence, v.OBSERVED))
+            found[name].append(_interval(reading, name, told))
+        alerts = v.ratio(reading.drawn, ("model", "model"), ("rule", "rule"), spec.confidence, v.OBSERVED)
+        found["volume"].append(alerts)
     known = units.known_fraud
     return Evidence(
         value=v.widest(found["value"]),
         frauds=v.widest(found["frauds"]),
         insults=v.widest(found["insults"]),
         volume=v.widest(found["volume"]),
-        clusters=min(effective(units.groups[way], known.astype(np.float64)) for way in ways),
+        clusters=min(effective(units.groups[way], known.astype(np.float64)) for way in by_way),
         swap_clusters=min(
-            effective(units.groups[way], (known & (units.model ^ units.rule)).astype(np.float64)) for way in ways
+            effective(units.groups[way], (known & (units.model ^ units.rule)).astype(np.float64)) for way in by_way
         ),
-        released=int(seen.sum()),
-        closed=int((only_rule & units.closed).sum()),
-        ways=tuple(units.ways[way] for way in ways),
+        released=int((told.rows & units.told).sum()),
+        closed=int((units.rule & ~units.model & units.closed).sum()),
+        ways=tuple(units.ways[way] for way in by_way),
     )
 
 
-def _mark(units: Units) -> str:
-    only_rule = units.rule & ~units.model
-    if (only_rule & units.closed).any():
-        return v.UNKNOWN
-    return v.ESTIMATED if (only_rule & units.sampled).any() else v.OBSERVED
-
-
-def settled(units: Units) -> Units:
-    """The units with stopped ones bounded, where releases show too few frauds to estimate anything by parts."""
-    stopped = units.sampled | units.closed
-    few = int((stopped & units.known_fraud).sum()) < FEW_FRAUDS
-    return units.close(stopped) if few else units
-
-
-def control_bounds(units: Units, size: Floats, control: Bools, way: int, confidence: float) -> tuple[float, float]:
-    """Exact binomial bounds, on effective releases, of the share of fraud in ``size`` over sampled ``control``."""
-    mass = np.where(control & (units.weight > 0) & (units.fraud >= 0), units.weight * size, 0.0)
-    share = float(mass[units.known_fraud].sum() / mass.sum()) if mass.sum() > 0 else float("nan")
-    return v.binomial(share, effective(units.groups[way], mass), confidence)
-
-
-def _with_control(rest: Interval, name: str, units: Units, control: Bools, way: int, confidence: float) -> Interval:
-    """Add the rule-only part known from a handful of releases: bounds alone, as one fraud would move any estimate."""
-    size = units.value if name == "value" else np.ones(len(units))
-    total = float(size[control].sum())
-    low, high = control_bounds(units, size, control, way, confidence)
-    if name == "insults":
-        return rest.plus(-total * (1 - low), -total * (1 - high), rest.mark)
-    return rest.plus(-total * high, -total * low, rest.mark)
+def _interval(reading: Reading, name: str, told: Control) -> Interval:
+    """One difference; its money keeps the unbiased estimate while the largest amounts only widen the interval."""
+    part = v.of(reading.drawn, f"{name}_low", f"{name}_high", reading.confidence(name), told.mark)
+    if name in reading.bounded:
+        return part.plus(*reading.bounded[name], told.mark)
+    if name == "value" and told.heavy.any() and told.mark == v.ESTIMATED:
+        middle = reading.drawn.total("value_point")
+        return replace(part, estimate=middle if part.low <= middle <= part.high else float("nan"))
+    return part
 
 
 def judge_replace(units: Units, spec: Backtest, days: float) -> tuple[Verdict, Evidence]:

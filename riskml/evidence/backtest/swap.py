@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from riskml.evidence.backtest import verdict as v
 from riskml.evidence.backtest.bootstrap import resample
-from riskml.evidence.backtest.replace import FEW_FRAUDS, control_bounds, settled, ways_used
+from riskml.evidence.backtest.control import bounds, few_frauds, heavy, settled
+from riskml.evidence.backtest.replace import ways_used
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import Interval
 from riskml.recipe.spec import Backtest
@@ -63,26 +64,32 @@ def _row(name: str, units: Units, rows: Bools, spec: Backtest) -> SwapRow:
     else:
         mark = v.ESTIMATED if part.sampled.any() else v.OBSERVED
     low, high = part.fraud_low, part.fraud_high
-    parts = {"f0": low, "f1": high, "v0": part.value * low, "v1": part.value * high, "i0": 1 - high, "i1": 1 - low}
+    money = part.close(heavy(part, part.sampled))
+    parts = {"f0": low, "f1": high, "i0": 1 - high, "i1": 1 - low}
+    parts |= {"v0": part.value * money.fraud_low, "v1": part.value * money.fraud_high}
     if name == "neither":
         # thousands of quiet units: their insults are all who were left in peace, nobody's error
         parts |= {"i0": np.zeros(len(part)), "i1": np.zeros(len(part))}
     drawn = resample(parts, part.groups[0], spec.draws, spec.seed)
     cells = [v.of(drawn, f"{cell}0", f"{cell}1", spec.confidence, mark) for cell in "fvi"]
-    if mark == v.ESTIMATED and (seen & part.known_fraud).sum() < FEW_FRAUDS:
-        cells = _few_releases(part, spec)
+    if mark == v.ESTIMATED and few_frauds(part, part.sampled):
+        cells = _bounded(part, spec)
     return SwapRow(name, int(part.events.sum()), len(part), int(seen.sum()), *cells)
 
 
-def _few_releases(part: Units, spec: Backtest) -> list[Interval]:
-    """Frauds, value and insults of stopped units from a handful of releases, by exact bounds."""
-    cells = []
-    for size in (np.ones(len(part)), part.value):
-        low, high = control_bounds(part, size, part.sampled, 0, spec.confidence)
-        total = float(size.sum())
-        cells.append(Interval(float("nan"), total * low, total * high, v.ESTIMATED))
-    frauds, n = cells[0], len(part)
-    return [*cells, Interval(float("nan"), n - frauds.high, n - frauds.low, v.ESTIMATED)]
+def _bounded(part: Units, spec: Backtest) -> list[Interval]:
+    """Frauds, value and insults with exact bounds in place of what a handful of releases cannot estimate."""
+    held, rest = bounds(part, part.sampled, 0, spec.confidence), ~part.sampled
+    low, high, value = part.fraud_low[rest], part.fraud_high[rest], part.value[rest]
+    return [
+        _sum(held.frauds, low, high),
+        _sum(held.value, low * value, high * value),
+        _sum(held.insults, 1 - high, 1 - low),
+    ]
+
+
+def _sum(ends: tuple[float, float], low: Floats, high: Floats) -> Interval:
+    return Interval(float("nan"), ends[0] + float(low.sum()), ends[1] + float(high.sum()), v.ESTIMATED)
 
 
 def saved(units: Units, spec: Backtest) -> tuple[Saved, ...]:

@@ -63,6 +63,11 @@ class Units:
         return np.asarray((self.weight > 0) & (self.fraud == 1))
 
     @property
+    def told(self) -> Bools:
+        """Seen, and the outcome is known [n]."""
+        return np.asarray((self.weight > 0) & (self.fraud >= 0))
+
+    @property
     def fraud_low(self) -> Floats:
         """Unbiased least frauds each unit stands for [n]: unknown counts as good."""
         return np.asarray(self.weight * (self.fraud == 1))
@@ -78,11 +83,14 @@ class Units:
         return Units(**own, groups=self.groups[:, rows], ways=self.ways)
 
     def close(self, rows: Bools) -> Units:
-        """The same units with the sampled ones among ``rows`` bounded instead of estimated."""
+        """The same units with the sampled ones among ``rows`` bounded instead of estimated.
+
+        A released one with a known outcome stays as it was seen, and stands for itself alone.
+        """
         shut = rows & self.sampled
         own = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        own |= {"sampled": self.sampled & ~shut, "closed": self.closed | shut}
-        own |= {"weight": np.where(shut, 0.0, self.weight)}
+        own |= {"sampled": self.sampled & ~shut, "closed": self.closed | (shut & ~self.told)}
+        own |= {"weight": np.where(shut, self.told.astype(np.float64), self.weight)}
         return Units(**own)
 
 
@@ -101,9 +109,13 @@ def pack(
     groups: Int64,
     ways: tuple[str, ...],
     events: Int64 | None = None,
+    known: Bools | None = None,
 ) -> Units:
-    """Units from what the log says about each event or episode; ``chance`` is NaN where none was logged."""
-    stopped = rule & enforced
+    """Units from what the log says about each event or episode; ``chance`` is NaN where none was logged.
+
+    ``known`` units are frauds that went through whatever the rule did to another attempt: open, and counted once.
+    """
+    stopped = rule & enforced if known is None else rule & enforced & ~known
     closed = stopped & np.isnan(chance)
     sampled = stopped & ~closed
     weight = np.where(stopped, 0.0, 1.0)

@@ -24,6 +24,7 @@ __all__ = [
     "Settle",
     "Verdict",
     "binomial",
+    "finite",
     "of",
     "plain",
     "ratio",
@@ -118,6 +119,37 @@ def binomial(share: float, size: float, confidence: float) -> tuple[float, float
     low = 0.0 if hits < 1e-9 else float(betaincinv(hits, misses + 1, tail))
     high = 1.0 if misses < 1e-9 else float(betaincinv(hits + 1, misses, 1 - tail))
     return low, high
+
+
+def finite(hits: float, size: float, rest: float, confidence: float) -> tuple[float, float]:
+    """Exact interval of the hits among ``rest`` unseen members when ``hits`` were seen in a random ``size``.
+
+    Inverts the hypergeometric tails; fractional sizes are rounded to the side that widens.
+    """
+    from scipy.special import gammaln
+
+    n, unseen, tail = math.floor(size + 1e-9), math.ceil(rest - 1e-9), (1 - confidence) / 2
+    if unseen <= 0:
+        return 0.0, 0.0
+    if n < 1:
+        return 0.0, rest
+    more = np.arange(unseen + 1.0)
+
+    def chances(seen: int) -> Floats:
+        """Probability of each count 0..n seen, for every number unseen [unseen + 1, n + 1]; ``seen`` are hits."""
+        bad, j = seen + more[:, None], np.arange(n + 1.0)[None, :]
+        good = n + unseen - bad
+        able = (j <= bad) & (n - j <= good)
+        a, b = np.where(able, j, 0.0), np.where(able, n - j, 0.0)
+        ways = gammaln(bad + 1) - gammaln(a + 1) - gammaln(np.maximum(bad - a, 0) + 1)
+        ways = ways + gammaln(good + 1) - gammaln(b + 1) - gammaln(np.maximum(good - b, 0) + 1)
+        all_ways = gammaln(n + unseen + 1) - gammaln(n + 1) - gammaln(unseen + 1)
+        return np.where(able, np.exp(ways - all_ways), 0.0)
+
+    few, many = min(math.floor(hits + 1e-9), n), min(math.ceil(hits - 1e-9), n)
+    at_least, at_most = chances(few)[:, few:].sum(axis=1), chances(many)[:, : many + 1].sum(axis=1)
+    low, high = more[at_least > tail].min(initial=unseen), more[at_most > tail].max(initial=0)
+    return float(low) * rest / unseen, float(high) * rest / unseen
 
 
 def plain(value: object) -> object:

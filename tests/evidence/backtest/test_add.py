@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,3 +82,89 @@ def test_beyond_the_allowance_it_is_another_question() -> None:
     """Extra alerts far above the allowance leave the verdict open, however good they are."""
     verdict = judge_add(world(right=0.9), Backtest(draws=300, min_clusters=10, min_precision=0.3, allowance=0.1), 28)
     assert verdict.word == "INCONCLUSIVE" and "allowance" in verdict.reasons[0]
+
+
+def small(
+    *, right: int, extra: int = 20, alerts: int = 50, bad: int = 0, told: int | None = None, chance: float = 1.0
+) -> Units:
+    """``extra`` extra alerts of which ``right`` are frauds, and ``alerts`` rule alerts of which ``told`` were seen.
+
+    ``bad`` of the seen ones are frauds. With ``told`` None the rule stops nothing; 100 frauds nobody alerted on follow.
+    """
+    n = extra + alerts + 400
+    at = np.arange(n)
+    rule = (at >= extra) & (at < extra + alerts)
+    fraud = (at < right) | (rule & (at < extra + bad)) | (at >= n - 100)
+    return pack(
+        model=at < extra,
+        extra=at < extra,
+        rule=rule,
+        enforced=told is not None,
+        released=rule & (at < extra + (told or 0)),
+        chance=np.where(rule, chance, np.nan),
+        fraud=fraud.astype(np.int8),
+        alert_fraud=np.full(n, -1, np.int8),
+        value=np.ones(n),
+        time=at * DAY // 50,
+        groups=at[None, :],
+        ways=("row",),
+    )
+
+
+def test_no_fraud_caught_passes_no_bar() -> None:
+    """A rule that caught nothing is no bar to pass with nothing: its precision has an upper end, as 0 of 50 has."""
+    verdict = judge_add(small(right=0), SPEC, 28)
+    assert verdict.word == "INCONCLUSIVE"
+    assert verdict.numbers["bar"].high == pytest.approx(1 - 0.025 ** (1 / 50))
+    assert verdict.numbers["lift"].low == pytest.approx(-(1 - 0.025 ** (1 / 50)))
+
+
+def test_a_handful_of_frauds_passes_nothing() -> None:
+    """Four known frauds among the extra alerts are too few for a PASS, five can do; equal to the bar is not above it."""
+    stated = Backtest(min_clusters=10, min_precision=0.001, allowance=10.0)
+    assert judge_add(small(right=5), stated, 28).word == "PASS"
+    four = judge_add(small(right=4), stated, 28)
+    assert four.word == "INCONCLUSIVE" and four.reasons == ("4 known frauds among extra alerts, 5 needed",)
+    assert judge_add(small(right=0), Backtest(draws=300, min_clusters=10, min_precision=0.0), 28).word != "PASS"
+
+
+@pytest.mark.parametrize(
+    ("told", "bad", "basis", "beside"),
+    [(31, 3, "control releases", "control releases"), (29, 3, "control releases", "alert labels"), (31, 0, None, "alert labels")],
+)  # fmt: skip
+def test_releases_without_fraud_are_no_bar_and_few_give_way(
+    told: int, bad: int, basis: str | None, beside: str
+) -> None:
+    """Releases need a fraud among them to speak of the rule's precision, and 30 to be heard before its reviewers."""
+    units = small(right=6, alerts=100, told=told, bad=bad, chance=0.3)
+    assert bar(units, SPEC).basis == basis
+    reviewed = np.where(units.rule, np.arange(len(units)) % 2, -1).astype(np.int8)
+    assert bar(replace(units, alert_fraud=reviewed), SPEC).basis == beside
+
+
+def test_an_estimated_bar_is_a_share_whatever_was_drawn() -> None:
+    """More releases than expected do not push the bar above one; unknown outcomes widen it to both sides."""
+    units = small(right=12, alerts=50, told=40, bad=36, chance=0.5)
+    line = judge_add(units, SPEC, 28).numbers["bar"]
+    assert line.estimate == pytest.approx(0.9) and line.high <= 1
+    some = np.arange(len(units)) < 20 + 36
+    blurred = np.where(units.rule & some & (np.arange(len(units)) % 2 == 0), -1, units.fraud).astype(np.int8)
+    wide = judge_add(replace(units, fraud=blurred), SPEC, 28).numbers["bar"]
+    assert wide.estimate == pytest.approx(18 / 22) and wide.low < 18 / 40 and wide.high > 36 / 40
+
+
+def test_a_bar_known_from_releases_rarely_lets_a_worse_model_pass() -> None:
+    """With 35 releases of 100 alerts, extra alerts worse than the rule pass in at most 2 of 60 worlds."""
+    words = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        units = small(right=int(rng.binomial(50, 0.1)), extra=50, alerts=100, told=35, bad=int(rng.binomial(35, 0.15)),
+                      chance=0.35)  # fmt: skip
+        words.append(judge_add(units, SPEC, 28).word)
+    assert words.count("PASS") <= 2
+
+
+def test_without_rule_alerts_there_is_no_allowance() -> None:
+    """A volume nobody can set beside the rule's leaves the verdict open, even under a stated bar."""
+    verdict = judge_add(small(right=15, alerts=0), Backtest(draws=300, min_clusters=10, min_precision=0.1), 28)
+    assert verdict.word == "INCONCLUSIVE" and "no alert in the test window" in verdict.reasons[0]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from riskml.evidence.backtest.bootstrap import quantiles, resample
-from riskml.evidence.backtest.verdict import binomial
+from riskml.evidence.backtest.verdict import binomial, finite
 
 
 def slow_draws(column: np.ndarray, groups: np.ndarray, draws: int, seed: int) -> np.ndarray:
@@ -55,6 +59,22 @@ def test_binomial_bounds_are_exact() -> None:
 
 
 def _pmf(n: int, k: int, p: float) -> float:
-    from math import comb
-
     return comb(n, k) * p**k * (1 - p) ** (n - k)
+
+
+@given(st.integers(0, 12), st.integers(1, 12), st.integers(0, 12))
+def test_bounds_of_a_finite_rest_are_exact(bad: int, size: int, rest: int) -> None:
+    """Each count of unseen hits lies inside exactly when the sample seen is not too rare under it."""
+    hits = min(bad, size)
+    low, high = finite(hits, size, rest, 0.95)
+
+    def chance(more: int, seen: int) -> float:
+        whole = size + rest
+        return comb(hits + more, seen) * comb(whole - hits - more, size - seen) / comb(whole, size)
+
+    for more in range(rest + 1):
+        at_most = sum(chance(more, seen) for seen in range(hits + 1))
+        at_least = sum(chance(more, seen) for seen in range(hits, size + 1))
+        if min(abs(at_most - 0.025), abs(at_least - 0.025)) > 1e-9:
+            assert (low <= more <= high) == (at_most > 0.025 and at_least > 0.025)
+    assert 0 <= low <= high <= rest
