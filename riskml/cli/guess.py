@@ -229,7 +229,12 @@ def _only_binary(frame: pd.DataFrame, taken: set[str]) -> str:
 
 def positive(values: pd.Series[Any]) -> pd.Series[bool]:
     """Which values mean fraud; null does not."""
-    return values.astype(object).map(_word).isin(_FRAUD)
+    import numpy as np
+    import pandas as pd
+
+    codes, words = pd.factorize(values, use_na_sentinel=True)
+    meaning = np.array([_word(word) in _FRAUD for word in words] + [False])  # code -1, a null, is the last
+    return pd.Series(meaning[codes], index=values.index, name=values.name)
 
 
 def _is_id(values: pd.Series[Any], named: bool) -> bool:

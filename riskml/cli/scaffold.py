@@ -55,6 +55,7 @@ jobs:
 """
 _RUN = ("run",)
 _TRAIN = ("check", "features", "train")  # without a rule nothing can be judged
+_RULE_FIRST = " Write a [rule] before `riskml run`: backtest and package need one."
 _README = """\
 # {title}
 
@@ -127,7 +128,8 @@ def from_table(console: Console, directory: Path, source: Path, given: Named) ->
         else:
             shutil.copyfile(source, folder / "data" / file)
         (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
-        _surroundings(folder, directory.absolute().name, "recipe.toml", f"Made by `riskml init` from {source.name}.")
+        about = f"Made by `riskml init` from {source.name}." + ("" if ruled else _RULE_FIRST)
+        _surroundings(folder, directory.absolute().name, "recipe.toml", about)
 
     if not ruled:
         console.say("rule: no column is a number a stand-in could use; backtest and package need a [rule] of yours")

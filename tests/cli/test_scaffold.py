@@ -260,6 +260,7 @@ def test_without_any_number_it_says_what_needs_a_rule(tmp_path: Path) -> None:
     assert session.code == 0 and "backtest and package need a [rule]" in session.err
     assert "riskml run" not in session.err and session.err.rstrip().endswith("&& riskml train recipe.toml")
     assert load_recipe(tmp_path / "p" / "recipe.toml").rule is None
+    assert "Write a [rule] before" in (tmp_path / "p" / "README.md").read_text()
 
 
 def test_windows_are_bounded() -> None:
