@@ -126,9 +126,11 @@ class RunFolder:
                 ) from None
             os.ftruncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)
-            self._sweep()
-            yield
-            os.ftruncate(handle, 0)
+            try:
+                self._sweep()
+                yield
+            finally:
+                os.ftruncate(handle, 0)
         finally:
             os.close(handle)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,28 +135,45 @@ def _lay(recipe: Recipe, first: int, as_of: int) -> Windows:
     return Windows(train_start, train_end, calibrate_start, calibrate_end, test_start, test_end, as_of, gap)
 
 
-def split(windows: Windows, time: NDArray[np.int64], log: LabelLog, unseen: NDArray[np.bool_] | None = None) -> Split:
-    """Rows and outcomes of each window, each read at its own cut, ordered by time (ties by row).
+def split(
+    windows: Windows,
+    time: NDArray[np.int64],
+    log: LabelLog,
+    unseen: NDArray[np.bool_] | None = None,
+    ids: NDArray[Any] | None = None,
+) -> Split:
+    """Rows and outcomes of each window, each read at its own cut, ordered by time.
 
-    ``unseen`` marks events that were stopped [n]; without a label of their own they are neither fraud nor good.
+    ``unseen`` marks events that were stopped [n]; without a label of their own they are neither fraud nor good. Ties
+    are ordered by ``ids`` [n], so that the order of the file does not matter, or by row without them.
     """
-    train, y_train = _known(time, windows.train_start, windows.train_end, log.outcome(windows.train_cut, unseen))
+    train, y_train = _known(time, ids, windows.train_start, windows.train_end, log.outcome(windows.train_cut, unseen))
     calibrate, y_calibrate = _known(
-        time, windows.calibrate_start, windows.calibrate_end, log.outcome(windows.calibrate_cut, unseen)
+        time, ids, windows.calibrate_start, windows.calibrate_end, log.outcome(windows.calibrate_cut, unseen)
     )
-    test = _inside(time, windows.test_start, windows.test_end)
+    test = _inside(time, ids, windows.test_start, windows.test_end)
     return Split(train, y_train, calibrate, y_calibrate, test, log.outcome(windows.test_cut, unseen)[test])
 
 
-def _inside(time: NDArray[np.int64], start: int, end: int) -> Rows:
-    """Rows with ``start <= time < end`` in time order."""
+def _inside(time: NDArray[np.int64], ids: NDArray[Any] | None, start: int, end: int) -> Rows:
+    """Rows with ``start <= time < end`` in time order, those of one instant by id."""
     rows = np.flatnonzero((time >= start) & (time < end))
-    return rows[np.argsort(time[rows], kind="stable")]
+    rows = rows[np.argsort(time[rows], kind="stable")]
+    if ids is None:
+        return rows
+    same = time[rows[1:]] == time[rows[:-1]]
+    tied = np.flatnonzero(np.r_[False, same] | np.r_[same, False]) if len(rows) else rows
+    if len(tied):
+        ranks = np.unique(ids[rows[tied]], return_inverse=True)[1]
+        rows[tied] = rows[tied][np.lexsort((ranks, time[rows[tied]]))]
+    return rows
 
 
-def _known(time: NDArray[np.int64], start: int, end: int, outcome: NDArray[np.int8]) -> tuple[Rows, Outcomes]:
+def _known(
+    time: NDArray[np.int64], ids: NDArray[Any] | None, start: int, end: int, outcome: NDArray[np.int8]
+) -> tuple[Rows, Outcomes]:
     """Rows of a window whose outcome is known, and those outcomes."""
-    rows = _inside(time, start, end)
+    rows = _inside(time, ids, start, end)
     rows = rows[outcome[rows] >= 0]
     return rows, outcome[rows].astype(np.int8)
 

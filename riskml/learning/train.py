@@ -38,7 +38,18 @@ if TYPE_CHECKING:
     from riskml.recipe.spec import Recipe
 
 Progress = Callable[[str, int, int, str], None]
-SECTIONS = ("threat.name", "threat.as_of", "events", "labels", "sources", "rule", "features", "derive", "train", "backtest.episode")
+SECTIONS = (
+    "threat.name",
+    "threat.as_of",
+    "events",
+    "labels",
+    "sources",
+    "rule",
+    "features",
+    "derive",
+    "train",
+    "backtest.episode",
+)
 ROUNDS_UNTUNED = 100  # where no fold can say when to stop
 
 
@@ -121,7 +132,7 @@ def train(
     say: Progress = progress or (lambda *_: None)
     refuse_giveaways(recipe)
     boost.check_params(recipe.train.params)
-    parts = split(windows, table.time, log, unseen)
+    parts = split(windows, table.time, log, unseen, table.ids)
     refuse_too_little(parts)
     began = clock.monotonic()
     say("train: bin", 0, 1, f"{len(parts.train):,} rows, {ones(parts.y_train):,} frauds")

@@ -117,6 +117,14 @@ def test_second_writer_is_refused_and_named_the_first(tmp_path: Path) -> None:
         holder.join(20)
 
 
+def test_a_failed_command_leaves_no_holder(tmp_path: Path) -> None:
+    """A command that fails takes its name off the lock, so that no later process with its number is blamed."""
+    with pytest.raises(UsageError), RunFolder(tmp_path).lock():
+        assert RunFolder(tmp_path).holder() == os.getpid()
+        raise UsageError("no")
+    assert (tmp_path / ".lock").read_text() == ""
+
+
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A file in the way of the run folder is a usage error with a hint."""
     (tmp_path / "file").write_text("")
