@@ -69,7 +69,9 @@ def _rows(path: Path, event: str | None) -> list[dict[str, object]]:
     import pyarrow as pa
     from pyarrow import csv
 
-    ids = {event or "riskml.id": pa.string()}
+    from riskml.features.plan import ID_COLUMN
+
+    ids = {event or ID_COLUMN: pa.string()}
     options = csv.ConvertOptions(column_types=ids, null_values=[""], strings_can_be_null=True)
     rows: list[dict[str, object]] = csv.read_csv(path, convert_options=options).to_pylist()
     return rows

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from riskml.data.answers import FRAUD, GOOD, UNKNOWN, UNREADABLE, event_rows, matched_columns, read_answers
 from riskml.errors import DataError, near_matches
 from riskml.recipe.spec import ROUTES
 
@@ -23,15 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FRAUD", "GOOD", "UNKNOWN", "InForce", "LabelLog", "label_log"]
 
-FRAUD, GOOD, UNKNOWN = 1, 0, -1
 NEVER = np.iinfo(np.int64).max
 INDEPENDENT, RULE = ROUTES.index("independent"), ROUTES.index("rule")
 
 Int8 = npt.NDArray[np.int8]
 Int64 = npt.NDArray[np.int64]
-
-_WORDS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "fraud": 1, "0": 0, "0.0": 0, "false": 0, "no": 0, "good": 0}
-_WORDS |= {"legit": 0, "genuine": 0}
 
 
 @dataclass(frozen=True)
@@ -198,17 +195,14 @@ def _column(frame: pd.DataFrame, name: str, where: str) -> pd.Series[Any]:
 
 def _join(recipe: Recipe, tables: Tables, frame: pd.DataFrame) -> Int64:
     """Event row of each label row."""
-    pairs = dict(recipe.labels.match)
-    if not pairs and recipe.events.id:
-        pairs = {recipe.events.id: recipe.events.id}
-    if len(pairs) != 1:
+    pair = matched_columns(recipe)
+    if pair is None:
         raise DataError("labels.match must name the event id and its column in the labels", 'match = { id = "id" }')
-    left, right = next(iter(pairs.items()))
-    keys = pd.Index(_column(tables.events.frame, left, "events"))
-    if not keys.is_unique:
+    left, right = pair
+    keys, wanted = _column(tables.events.frame, left, "events"), _column(frame, right, "labels")
+    row = event_rows(keys, wanted)
+    if row is None:
         raise DataError(f"labels match on `{left}`, which does not identify one event", "match on the event id")
-    wanted = _column(frame, right, "labels")
-    row = np.asarray(keys.get_indexer(pd.Index(wanted)), dtype=np.int64)
     lost = np.flatnonzero(row < 0)
     if len(lost):
         hint = f"check labels.match: events call it `{left}` ({keys.dtype}), labels `{right}` ({wanted.dtype})"
@@ -251,16 +245,13 @@ def _routes(spec: Labels, frame: pd.DataFrame) -> tuple[npt.NDArray[np.object_],
 
 def _verdicts(frame: pd.DataFrame, name: str, where: str) -> Int8:
     """1 fraud, 0 good, -1 null, from booleans, 0/1 or the usual words."""
-    codes, values = pd.factorize(_column(frame, name, where), use_na_sentinel=True)
-    meaning: list[int] = []
-    for value in values:
-        word = str(value).strip().casefold()
-        if word not in _WORDS:
-            raise DataError(
-                f"`{name}` in {where} holds `{value}`", "a label is 1 or true for fraud, 0 or false for good"
-            )
-        meaning.append(_WORDS[word])
-    return np.array([*meaning, UNKNOWN], dtype=np.int8)[codes]
+    column = _column(frame, name, where)
+    said = read_answers(column)
+    odd = np.flatnonzero(said == UNREADABLE)
+    if len(odd):
+        message = f"`{name}` in {where} holds `{column.iloc[int(odd[0])]}`"
+        raise DataError(message, "a label is 1 or true for fraud, 0 or false for good")
+    return said
 
 
 def _two_classes(log: LabelLog) -> None:

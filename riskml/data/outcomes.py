@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from riskml.data.answers import FRAUD, UNKNOWN, UNREADABLE, event_rows, matched_columns, read_answers
 from riskml.data.clock import NEVER, to_micros
 from riskml.data.findings import Fact, Facts, Finding, Part, instant, percent
 from riskml.data.tables import Tables
@@ -17,9 +18,6 @@ from riskml.errors import DataError, near_matches
 from riskml.recipe.spec import DAY, ROUTES, Labels, Recipe
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-_FRAUD = frozenset({"1", "1.0", "true", "yes", "fraud"})
-_GOOD = frozenset({"0", "0.0", "false", "no", "good", "legit", "genuine"})
 
 
 def check_labels(recipe: Recipe, tables: Tables) -> Part:
@@ -45,20 +43,11 @@ def event_fraud(recipe: Recipe, tables: Tables) -> Array:
     if frame is None:
         if labels.label is None or labels.label not in tables.events.frame:
             return out
-        return np.asarray(_values(tables.events.frame[labels.label])[0] == 1)
+        return np.asarray(read_answers(tables.events.frame[labels.label]) == FRAUD)
     row = _rows(recipe, tables)
-    fraud = np.ones(len(frame), bool) if labels.label is None else _values(frame[labels.label])[0] == 1
+    fraud = np.ones(len(frame), bool) if labels.label is None else read_answers(frame[labels.label]) == FRAUD
     out[row[(row >= 0) & fraud]] = True
     return out
-
-
-def _values(column: pd.Series[Any]) -> tuple[Array, int]:
-    """1 fraud, 0 good, -1 null or unreadable per row, and how many are unreadable."""
-    codes, values = pd.factorize(column, use_na_sentinel=True)
-    words = [str(value).strip().casefold() for value in values]
-    meaning = [1 if word in _FRAUD else 0 if word in _GOOD else -2 for word in words]
-    out = np.array([*meaning, -1], dtype=np.int8)[codes]
-    return np.where(out == -2, -1, out), int((out == -2).sum())
 
 
 def _outcomes(labels: Labels, tables: Tables, found: list[Finding]) -> tuple[Array | None, Facts]:
@@ -71,7 +60,9 @@ def _outcomes(labels: Labels, tables: Tables, found: list[Finding]) -> tuple[Arr
         hint = near_matches(labels.label, map(str, frame.columns))
         found.append(Finding("breach", "labels", f"{where} have no label column `{labels.label}`", hint))
         return None, {"rows": len(frame)}
-    fraud, odd = _values(frame[labels.label])
+    said = read_answers(frame[labels.label])
+    odd = int((said == UNREADABLE).sum())
+    fraud = np.where(said == UNREADABLE, UNKNOWN, said)
     if odd:
         message = f"{where}: `{labels.label}` is neither fraud nor good in {odd:,} rows"
         found.append(Finding("breach", "labels", message, "write 1 or true for fraud, 0 or false for good"))
@@ -129,17 +120,12 @@ def _routes(labels: Labels, frame: pd.DataFrame, found: list[Finding]) -> Fact:
 def _rows(recipe: Recipe, tables: Tables) -> Array:
     """Event row of each label row, -1 where there is none or several."""
     assert tables.labels is not None
-    pairs = dict(recipe.labels.match)
-    if not pairs and recipe.events.id:
-        pairs = {recipe.events.id: recipe.events.id}
     none = np.full(len(tables.labels), -1)
-    if len(pairs) != 1:
+    pair = matched_columns(recipe)
+    if pair is None or pair[0] not in tables.events.frame.columns or pair[1] not in tables.labels.columns:
         return none
-    left, right = next(iter(pairs.items()))
-    if left not in tables.events.frame.columns or right not in tables.labels.columns:
-        return none
-    keys = pd.Index(tables.events.frame[left])
-    return np.asarray(keys.get_indexer(pd.Index(tables.labels[right]))) if keys.is_unique else none
+    found = event_rows(tables.events.frame[pair[0]], tables.labels[pair[1]])
+    return none if found is None else found
 
 
 def _join(recipe: Recipe, tables: Tables, found: list[Finding]) -> Array:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from riskml.recipe.spec import FeatureGroup, Recipe, Stream
 
 SCHEMA = "riskml.plan/1"
+ID_COLUMN, TIME_COLUMN = "riskml.id", "riskml.time"  # beside the features of a written table
 _PII_HINT = "make it an entity, and derive window features from its history"
 _LABEL_HINT = 'use `rate`, or source = "labels"'
 

@@ -17,9 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from riskml.errors import DataError
-from riskml.features.plan import FeaturePlan
+from riskml.features.plan import ID_COLUMN, TIME_COLUMN, FeaturePlan
 
-_ID, _TIME = "riskml.id", "riskml.time"
 _PLAN, _DIGEST, _KINDS = b"riskml.plan", b"riskml.plan_digest", b"riskml.kinds"
 
 
@@ -55,7 +54,7 @@ class FeatureTable:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns: dict[str, Any] = {_ID: pa.array(self.ids, from_pandas=True), _TIME: pa.array(self.time)}
+        columns: dict[str, Any] = {ID_COLUMN: pa.array(self.ids, from_pandas=True), TIME_COLUMN: pa.array(self.time)}
         for name, kind in self.kinds.items():
             values = self.frame[name].to_numpy()
             columns[name] = pa.array(values, pa.string() if kind == "category" else pa.float32(), from_pandas=True)
@@ -85,10 +84,10 @@ class FeatureTable:
             raise DataError(f"{path} is no feature table", "run `riskml features` again")
         plan = FeaturePlan.from_json(metadata[_PLAN].decode())
         kinds = json.loads(metadata[_KINDS])
-        if plan.digest.encode() != metadata.get(_DIGEST) or table.column_names != [_ID, _TIME, *plan.names]:
+        if plan.digest.encode() != metadata.get(_DIGEST) or table.column_names != [ID_COLUMN, TIME_COLUMN, *plan.names]:
             raise DataError(f"the columns of {path} are not those of its plan", "run `riskml features` again")
         columns = {name: table.column(name).to_numpy() for name in plan.names}
-        ids, time = table.column(_ID).to_numpy(), table.column(_TIME).to_numpy()
+        ids, time = table.column(ID_COLUMN).to_numpy(), table.column(TIME_COLUMN).to_numpy()
         frame = _frame(columns, kinds, len(time))
         return FeatureTable(frame, {name: kinds[name] for name in plan.names}, ids, time, plan)
 

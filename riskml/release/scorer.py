@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskml.errors import DataError, ExpressionError, near_matches
+from riskml.features.plan import ID_COLUMN, TIME_COLUMN
 from riskml.release.inputs import Column, Field, Inputs, Kind, read_column, read_value, source_of, to_single, to_singles
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ class Scorer:
     def names(self) -> frozenset[str]:
         """Every column a table may bring: declared fields, derived features and the event id."""
         own = {self.inputs.event_id} if self.inputs.event_id is not None else set()
-        table = {"riskml.id", "riskml.time"}  # of a written feature table
-        return frozenset({field.name for field in self.inputs.fields} | set(self.inputs.derived) | own | table)
+        return frozenset(
+            {field.name for field in self.inputs.fields} | set(self.inputs.derived) | own | {ID_COLUMN, TIME_COLUMN}
+        )
 
     @property
     def width(self) -> int:

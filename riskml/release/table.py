@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from riskml.errors import DataError, UsageError
+from riskml.features.plan import ID_COLUMN, TIME_COLUMN
 from riskml.release.delimited import csv_batches
 from riskml.release.inputs import Column
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["score_file", "score_table"]
 
 BATCH = 50_000  # rows
-ID, TIME = "riskml.id", "riskml.time"  # of a written feature table
 
 
 def score_table(release: Release, table: Any, reasons: int) -> Any:
@@ -117,12 +117,12 @@ def _score(release: Release, table: pa.Table, reasons: int) -> pa.Table:
     inputs = release.scorer.inputs
     read = {field.name for field in inputs.fields} | set(inputs.derived)
     columns = {name: _from_arrow(name, table[name]) for name in table.column_names if name in read}
-    if inputs.event_time in read and inputs.event_time not in columns and TIME in table.column_names:
-        columns[inputs.event_time] = _from_arrow(TIME, table[TIME])
+    if inputs.event_time in read and inputs.event_time not in columns and TIME_COLUMN in table.column_names:
+        columns[inputs.event_time] = _from_arrow(TIME_COLUMN, table[TIME_COLUMN])
     matrix = release.scorer.read_columns(columns, table.num_rows)
     margins = release.scorer.margins(matrix)
-    event = next((name for name in (inputs.event_id, ID) if name in table.column_names), None)
-    out: dict[str, Any] = {} if event is None else {inputs.event_id or ID: table[event]}
+    event = next((name for name in (inputs.event_id, ID_COLUMN) if name in table.column_names), None)
+    out: dict[str, Any] = {} if event is None else {inputs.event_id or ID_COLUMN: table[event]}
     out["probability"] = pa.array(release.scorer.model.probabilities(margins), pa.float64())
     out["margin"] = pa.array(margins, pa.float64())
     actions = [release.scorer.action(margin) for margin in margins.tolist()]
@@ -190,7 +190,7 @@ def _batches(release: Release, source: Path) -> Iterator[pa.Table]:
     names = release.scorer.names
     try:
         if source.suffix == ".csv":
-            ids = [name for name in (release.scorer.inputs.event_id, ID) if name is not None]
+            ids = [name for name in (release.scorer.inputs.event_id, ID_COLUMN) if name is not None]
             fields = [*release.fields, *(derived.field for derived in release.scorer.derived)]
             yield from csv_batches(source, fields, ids)
             return
