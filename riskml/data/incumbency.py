@@ -1,46 +1,59 @@
 """The rule's log and its text in, whether they can stand as the incumbent out: columns, flags, chances, nulls, replay.
 
-Counts only; what the rule means for a verdict is decided elsewhere. Breaches are reported, not raised.
+Counts only; what the rule means for a verdict is decided elsewhere. What the verdict would refuse is a breach here,
+found by the same readers; breaches are reported, not raised.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from riskml.data import rulelog
 from riskml.data.findings import Fact, Facts, Finding, Level, Part, instant, percent
 from riskml.data.tables import Tables
-from riskml.errors import ExpressionError, near_matches
+from riskml.errors import DataError, ExpressionError, near_matches
 from riskml.expression import EVENT_TIME, as_columns, parse
 from riskml.recipe.spec import Rule, RuleVersion
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-_YES, _NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
+T = TypeVar("T")
 
 
 def check_rule(rule: Rule, tables: Tables) -> Part:
     """Findings and facts of the incumbent rule."""
+    frame = tables.events.frame
     found: list[Finding] = []
-    fired = _flags(tables.events.frame, rule.fired, "rule.fired", found)
-    _flags(tables.events.frame, rule.bypass, "rule.bypass", found)
-    for key in ("action", "decided_by", "release_chance"):
-        _present(tables.events.frame, getattr(rule, key), f"rule.{key}", found)
+    fired = _flags(frame, rule.fired, "rule.fired", found)
+    bypass = _flags(frame, rule.bypass, "rule.bypass", found)
     versions, replayed = _versions(rule, tables, found)
     facts: Facts = {"versions": versions}
     said = replayed if fired is None else fired
-    if said is not None:
+    if said is None:
+        for key in ("action", "decided_by", "release_chance"):
+            _present(frame, getattr(rule, key), f"rule.{key}", found)
+    else:
         facts["fired"] = int(said.sum())
         facts["fired_share"] = float(said.mean())
         if not said.any() or said.all():
             message = f"the rule fires on {'every event' if said.all() else 'no event'}"
             found.append(Finding("warning", "rule", message, "there is nothing to compare a model with"))
-        facts["chances"] = _chances(rule, tables.events.frame, said, found)
+        facts["chances"] = _log(rule, frame, said, bypass, found)
     if fired is not None and replayed is not None:
         facts["replay_agreement"] = _agreement(rule, tables.events.time, fired, replayed, found)
     return Part(tuple(found), facts)
+
+
+def _try(read: Callable[[], T], topic: str, found: list[Finding]) -> T | None:
+    """What ``read`` gives, or None and a breach where it refuses."""
+    try:
+        return read()
+    except DataError as error:
+        found.append(Finding("breach", topic, error.message, error.hint))
+        return None
 
 
 def _present(frame: pd.DataFrame, name: str | None, key: str, found: list[Finding]) -> bool:
@@ -55,18 +68,12 @@ def _present(frame: pd.DataFrame, name: str | None, key: str, found: list[Findin
 
 def _flags(frame: pd.DataFrame, name: str | None, key: str, found: list[Finding]) -> Array | None:
     """A yes-or-no column as bool[n], null being no; None where it is missing or odd."""
-    if not _present(frame, name, key, found):
+    if name is None:
         return None
-    codes, values = pd.factorize(frame[name], use_na_sentinel=True)
-    words = [str(value).strip().casefold() for value in values]
-    if not set(words) <= _YES | _NO:
-        message = f"{key}: `{name}` holds {len(set(words) - _YES - _NO)} values that are neither yes nor no"
-        found.append(Finding("breach", "rule", message, "it must be true or false, or 1 or 0"))
-        return None
-    nulls = int((codes < 0).sum())
-    if nulls:
-        found.append(Finding("warning", "rule", f"`{name}` is null in {nulls:,} events; they count as false"))
-    return np.array([*(word in _YES for word in words), False], dtype=bool)[codes]
+    read = _try(lambda: rulelog.flags(frame, name, key), "rule", found)
+    if read is not None and read[1]:
+        found.append(Finding("warning", "rule", f"`{name}` is null in {read[1]:,} events; they count as false"))
+    return None if read is None else read[0]
 
 
 def _versions(rule: Rule, tables: Tables, found: list[Finding]) -> tuple[Fact, Array | None]:
@@ -119,23 +126,29 @@ def _evaluate(version: RuleVersion, tables: Tables, rows: Array, found: list[Fin
     return None
 
 
-def _chances(rule: Rule, frame: pd.DataFrame, fired: Array, found: list[Finding]) -> Fact:
-    """Logged chances of release among fired events: each in (0, 1], or null where none was drawn."""
-    if rule.release_chance is None or rule.release_chance not in frame.columns:
+def _log(rule: Rule, frame: pd.DataFrame, fired: Array, bypass: Array | None, found: list[Finding]) -> Fact:
+    """Who acted and what was let through, read as the verdict reads it; facts of the logged chances among fired events.
+
+    Chances are in (0, 1], or null where none was drawn.
+    """
+    action = rule.action
+    acted = None if action is None else _try(lambda: rulelog.actions(frame, action), "rule", found)
+    others = _try(lambda: rulelog.others(frame, rule, fired), "rule", found)
+    chance = _try(lambda: rulelog.chances(frame, rule, fired), "chances", found)
+    if rule.release_chance is None or chance is None:
         return None
-    chance = pd.to_numeric(frame[rule.release_chance], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    garbled = int((np.isnan(chance) & frame[rule.release_chance].notna().to_numpy(dtype=bool)).sum())
-    logged = fired & ~np.isnan(chance)
-    outside = int((logged & ~((chance > 0) & (chance <= 1))).sum()) + garbled
-    if outside:
-        message = f"`{rule.release_chance}` is outside (0, 1] for {outside:,} events"
-        hint = "log the chance the event had of being let through; leave it null where nothing was drawn"
-        found.append(Finding("breach", "chances", message, hint))
+    if others is not None and (action is None) == (acted is None):
+        released, touched = rulelog.untouched(rule, fired, None if acted is None else acted[0], others)
+        drawn = fired & ~touched if bypass is None else fired & ~touched & ~bypass
+        odd = _try(lambda: rulelog.surprise(rule, chance, drawn, released), "chances", found)
+        if odd is not None:
+            hint = "releases may not be random, or other controls act unlogged; what rests on them may be wrong"
+            found.append(Finding("warning", "chances", odd, hint))
     silent = int((fired & np.isnan(chance)).sum())
     if silent:
         message = f"{silent:,} fired events have no `{rule.release_chance}`; their outcomes can only be bounded"
         found.append(Finding("note", "chances", message))
-    return {"logged": int(logged.sum()), "unlogged": silent, "outside": outside}
+    return {"logged": int(fired.sum()) - silent, "unlogged": silent}
 
 
 def _agreement(rule: Rule, time: Array, fired: Array, replayed: Array, found: list[Finding]) -> Fact:
@@ -150,7 +163,7 @@ def _agreement(rule: Rule, time: Array, fired: Array, replayed: Array, found: li
     alerts = fired[rows] | replayed[rows]
     among = float((fired == replayed)[rows][alerts].mean()) if alerts.any() else 1.0
     message = f"the rule's text agrees with its log on {percent(share)} of events and {percent(among)} of alerts"
-    level: Level = "warning" if share < 0.99 or among < 0.8 else "note"
+    level: Level = "warning" if share < rulelog.AGREEMENT or among < 0.8 else "note"
     hint = "the log decides; check the versions and their dates" if level == "warning" else ""
     found.append(Finding(level, "replay", message, hint))
     return {"events": share, "alerts": among}

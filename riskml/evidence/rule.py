@@ -7,15 +7,15 @@ columns contradict each other, because no statistic can mend that.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from riskml.errors import DataError, near_matches
+from riskml.data import rulelog
+from riskml.errors import DataError
 from riskml.expression import EVENT_TIME, as_columns, parse
 
 if TYPE_CHECKING:
@@ -27,18 +27,6 @@ __all__ = ["Incumbent", "incumbent", "replay"]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
-
-ALLOWED = frozenset(
-    {"allow", "allowed", "approve", "approved", "accept", "accepted", "pass", "passed", "release", "released", "none"}
-)
-STOPPED = frozenset(
-    {"block", "blocked", "deny", "denied", "decline", "declined", "reject", "rejected", "hold", "held", "review"}
-)
-UNSETTLED = frozenset(
-    {"step_up", "stepup", "challenge", "challenged", "quiz", "otp", "2fa", "cancel", "cancelled", "abandoned"}
-)
-_YES, _NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
-
 
 @dataclass(frozen=True)
 class Incumbent:
@@ -94,18 +82,21 @@ def incumbent(recipe: Recipe, tables: Tables) -> Incumbent | None:
         return None
     text = replay(rule, frame, time) if rule.versions else None
     notes: list[str] = []
-    fired = text if rule.fired is None else _flags(frame, rule.fired, notes)
+    fired = text if rule.fired is None else _flags(frame, rule.fired, "rule.fired", notes)
     if fired is None:
         raise DataError(
             "[rule] names neither `fired` nor a version", "set rule.fired to a column, or add [[rule.version]]"
         )
-    n = len(frame)
-    bypass = _flags(frame, rule.bypass, notes) if rule.bypass else np.zeros(n, bool)
-    others = _others(frame, rule) if rule.decided_by else np.zeros(n, bool)
-    allowed, stopped = _actions(frame, rule, fired, notes)
-    others = others | (stopped & ~(fired & rule.enforced))
-    chance = _chances(frame, rule, fired, notes)
-    released = fired & allowed if rule.enforced else fired.copy()
+    bypass = _flags(frame, rule.bypass, "rule.bypass", notes) if rule.bypass else np.zeros(len(frame), bool)
+    allowed = _allowed(frame, rule, notes)
+    chance = rulelog.chances(frame, rule, fired)
+    unlogged = int((fired & np.isnan(chance)).sum())
+    if rule.release_chance is not None and unlogged:
+        notes.append(f"{unlogged:,} fired events had no chance of release; the verdict can only bound them.")
+    released, others = rulelog.untouched(rule, fired, allowed, rulelog.others(frame, rule, fired))
+    odd = rulelog.surprise(rule, chance, fired & ~bypass & ~others, released)
+    if odd is not None:
+        notes.append(f"{odd[0].upper()}{odd[1:]}; what rests on releases may be wrong.")
     observed = ~bypass & ~others & (released | ~(fired & rule.enforced))
     return Incumbent(
         name=rule.name,
@@ -134,85 +125,28 @@ def replay(rule: Rule, frame: pd.DataFrame, time: Int64) -> Bools:
         expression = parse(version.when)
         names = [name for name in expression.columns if name != EVENT_TIME]
         for name in names:
-            _column(frame, name, "the rule")
+            rulelog.column(frame, name, "the rule")
         if len(rows):
             fired[rows] = expression.truth(as_columns(frame.iloc[rows], names) | {EVENT_TIME: time[rows]})
     return fired
 
 
-def _column(frame: pd.DataFrame, name: str, who: str) -> pd.Series[Any]:
-    if name not in frame.columns:
-        raise DataError(f"{who} names `{name}`, which events do not have", near_matches(name, map(str, frame.columns)))
-    return frame[name]
-
-
-def _flags(frame: pd.DataFrame, name: str, notes: list[str]) -> Bools:
+def _flags(frame: pd.DataFrame, name: str, key: str, notes: list[str]) -> Bools:
     """A yes-or-no column; null counts as no, and is noted."""
-    codes, values = pd.factorize(_column(frame, name, "[rule]"), use_na_sentinel=True)
-    words = [str(value).strip().casefold() for value in values]
-    odd = [word for word in words if word not in _YES and word not in _NO]
-    if odd:
-        raise DataError(f"[rule] column `{name}` holds `{odd[0]}`", "it must be true or false, or 1 or 0")
-    missing = int((codes < 0).sum())
+    found, missing = rulelog.flags(frame, name, key)
     if missing:
         notes.append(f"{missing:,} events have no `{name}`; they count as false.")
-    return np.array([*(word in _YES for word in words), False], bool)[codes]
+    return found
 
 
-def _others(frame: pd.DataFrame, rule: Rule) -> Bools:
-    """Whether any control but the rule is named in the ``decided_by`` column [n]."""
-    codes, values = pd.factorize(_as_text(_column(frame, str(rule.decided_by), "[rule]")), use_na_sentinel=True)
-    acted = [bool({word for word in re.split(r"[\s,;|+]+", value) if word} - {rule.name}) for value in values]
-    return np.array([*acted, False], bool)[codes]
-
-
-def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Lists of control names joined by spaces; text and null as they are."""
-    plain = column.map(lambda x: " ".join(map(str, x)) if isinstance(x, list | tuple | np.ndarray) else x)
-    return plain.where(plain.isna(), plain.astype(str))
-
-
-def _actions(frame: pd.DataFrame, rule: Rule, fired: Bools, notes: list[str]) -> tuple[Bools, Bools]:
-    """Whether each event was let through, and whether it was stopped or left unsettled [n].
-
-    Without an action column an enforced rule stopped everything it fired on.
-    """
+def _allowed(frame: pd.DataFrame, rule: Rule, notes: list[str]) -> Bools | None:
+    """Whether each event was let through [n]; None where the log does not say."""
     if rule.action is None:
-        stopped = fired & rule.enforced
-        return ~stopped, stopped
-    codes, values = pd.factorize(_column(frame, rule.action, "[rule]"), use_na_sentinel=True)
-    words = [str(value).strip().casefold().replace("-", "_").replace(" ", "_") for value in values]
-    odd = [word for word in words if word not in ALLOWED | STOPPED | UNSETTLED]
-    if odd:
-        hint = near_matches(odd[0], ALLOWED | STOPPED | UNSETTLED) or "known: allow, block, review, step_up, cancelled"
-        raise DataError(
-            f"rule.action `{rule.action}` holds `{odd[0]}`, which says neither let through nor stopped", hint
-        )
-    missing = int((codes < 0).sum())
-    if missing:
+        return None
+    allowed, missing = rulelog.actions(frame, rule.action)
+    if missing and rule.enforced:
         notes.append(f"{missing:,} events have no `{rule.action}`; their outcome counts as unknown.")
-    allowed = np.array([*(word in ALLOWED for word in words), False], bool)[codes]
-    return allowed, ~allowed
-
-
-def _chances(frame: pd.DataFrame, rule: Rule, fired: Bools, notes: list[str]) -> Floats:
-    """Release chance of fired events [n], NaN where none is logged."""
-    chance = np.full(len(frame), np.nan)
-    if rule.release_chance is None:
-        return chance
-    if rule.enforced and rule.action is None:
-        raise DataError(
-            "rule.release_chance needs rule.action", "without it nobody knows which fired events were let through"
-        )
-    logged = pd.to_numeric(_column(frame, rule.release_chance, "[rule]"), errors="coerce").to_numpy(np.float64)
-    wrong = int((fired & ((logged < 0) | (logged > 1))).sum())
-    if wrong:
-        raise DataError(f"{wrong:,} fired events have a `{rule.release_chance}` outside 0 to 1", "log a probability")
-    chance[fired] = np.where(logged[fired] > 0, logged[fired], np.nan)
-    unlogged = int((fired & np.isnan(chance)).sum())
-    if unlogged:
-        notes.append(f"{unlogged:,} fired events had no chance of release; the verdict can only bound them.")
-    return chance
+    return allowed
 
 
 def _since(rule: Rule) -> int | None:

@@ -71,7 +71,7 @@ def sound() -> World:
             "device_age": random.uniform(0, 1e6, ROWS),
             "fired": fired,
             "chance": np.where(fired, 0.05, np.nan),
-            "action": np.where(fired, "block", "allow"),
+            "action": np.where(fired & (np.random.default_rng(1).random(ROWS) >= 0.05), "block", "allow"),
             "status": random.choice(["done", "held"], ROWS),
             "status_at": (at + pd.Timedelta(days=1)).astype("datetime64[us, UTC]"),
         }

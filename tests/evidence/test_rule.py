@@ -49,6 +49,25 @@ def test_a_rule_that_enforces_nothing_hides_nothing() -> None:
     assert read(Rule("fired", enforced=False)).observed.all()
 
 
+def test_actions_hide_nothing_where_the_rule_enforces_nothing() -> None:
+    """With enforced = false an action column excludes no event; only another control named in the log does."""
+    assert read(Rule("fired", enforced=False, action="action")).observed.all()
+    log = read(Rule("fired", enforced=False, action="action", decided_by="controls"))
+    assert np.flatnonzero(log.other_control).tolist() == [5, 6] == np.flatnonzero(~log.observed).tolist()
+
+
+@pytest.mark.parametrize(("released", "odd"), [(100, False), (125, False), (60, True), (140, True)])
+def test_releases_far_from_their_chances_are_noted(released: int, odd: bool) -> None:
+    """Of 1,000 alerts released with chance .1 about a hundred go through; many more or fewer are doubted."""
+    action = ["allow"] * released + ["block"] * (1000 - released)
+    frame = pd.DataFrame({"fired": True, "chance": 0.1, "action": action})
+    events = SimpleNamespace(frame=frame, time=np.arange(1000, dtype=np.int64))
+    rule = Rule("fired", True, "chance", "action")
+    recipe = Recipe(Threat("t"), Events("events", "e", "id", "time"), Labels(1), rule=rule)
+    log = incumbent(recipe, SimpleNamespace(events=events))  # type: ignore[arg-type]
+    assert log is not None and any("logged chances say about 100" in note for note in log.notes) is odd
+
+
 def test_without_actions_an_enforced_rule_stopped_all_it_fired_on() -> None:
     """Nothing is released, so nothing that fired is seen."""
     log = read(Rule("fired"))
@@ -94,9 +113,13 @@ def test_lists_of_controls_are_read() -> None:
     [
         (Rule("fird"), {}, "did you mean `fired`"),
         (Rule(None), {}, "neither `fired` nor a version"),
-        (RULE, {"chance": [2.0] * 7}, "outside 0 to 1"),
+        (RULE, {"chance": [2.0] * 7}, "outside (0, 1]"),
+        (RULE, {"chance": [0.0] * 7}, "outside (0, 1]"),
+        (RULE, {"chance": [9e-5] * 7}, "below 0.0001"),
+        (RULE, {"chance": [1.0] * 7}, "2 fired events were stopped though `chance` says they were sure"),
+        (Rule("fired", True, "chance", "action", "controls", name="rule_7"), {}, 'rule.name = "temp_rule"'),
         (RULE, {"action": ["aloow"] * 7}, "did you mean `allow`"),
-        (RULE, {"fired": ["perhaps"] * 7}, "holds `perhaps`"),
+        (RULE, {"fired": ["perhaps"] * 7}, "neither yes nor no"),
         (Rule("fired", release_chance="chance"), {}, "rule.action"),
         (Rule(None, versions=(RuleVersion("amont > 5"),)), {}, "did you mean `amount`"),
     ],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from riskml.data.rulelog import AGREEMENT
 from riskml.data.split import iso
 from riskml.errors import DataError
 from riskml.evidence import metrics
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "Backtest", "Judgement", "backtest", "judge"]
 
 SCHEMA = "riskml.backtest/1"
-AGREEMENT = 0.98  # below this the rule's text is not the rule that ran
 
 Floats = npt.NDArray[np.float64]
 
