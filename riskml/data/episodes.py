@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from riskml.data.tables import Tables
     from riskml.recipe.spec import Recipe
 
-__all__ = ["Folding", "entity_codes", "episodes", "fold"]
+__all__ = ["Folding", "entity_codes", "episodes", "fold", "joint"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -37,10 +37,18 @@ def episodes(recipe: Recipe, tables: Tables, rows: Int64) -> Folding:
         if name not in recipe.events.entities:
             hint = near_matches(name, recipe.events.entities) or "name entities of [events]"
             raise DataError(f"backtest.episode.by names `{name}`, which is no entity", hint)
-    parts = np.stack([entity_codes(recipe, tables, name, rows) for name in spec.by])
-    keys = np.unique(parts, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    keys[(parts < 0).any(axis=0)] = -1
+    keys = joint([entity_codes(recipe, tables, name, rows) for name in spec.by])
     return Folding.of(fold(keys, time, spec.gap), time)
+
+
+def joint(parts: list[Int64]) -> Int64:
+    """One code for each combination of codes [n], -1 where any part has none."""
+    keys, *rest = parts
+    for codes in rest:
+        both = np.where((keys < 0) | (codes < 0), -1, keys * (int(codes.max(initial=0)) + 1) + codes)
+        keys = np.asarray(pd.factorize(both)[0], np.int64)  # small again, so that the next product cannot overflow
+        keys[both < 0] = -1
+    return keys
 
 
 def entity_codes(recipe: Recipe, tables: Tables, name: str, rows: Int64) -> Int64:
@@ -86,6 +94,14 @@ class Folding:
     def any(self, column: Bools) -> Bools:
         """Whether any attempt holds."""
         return np.asarray(np.logical_or.reduceat(column[self.order], self.starts), bool)
+
+    def until(self, column: Bools) -> Bools:
+        """Whether each event comes no later than the first attempt that holds; true where none does [n]."""
+        place = np.arange(len(self.order))
+        last = np.minimum.reduceat(np.where(column[self.order], place, len(place)), self.starts)
+        found = np.empty(len(place), bool)
+        found[self.order] = place <= np.repeat(last, np.diff(np.append(self.starts, len(place))))
+        return found
 
     def first_where(self, column: Bools) -> Int64:
         """Event row of the first attempt that holds; of the first attempt, if none does."""

@@ -232,7 +232,8 @@ def _basis(facts: Mapping[str, Any]) -> list[str]:
     if rule["agreement"] is not None:
         lines.append(f"The rule's text agrees with its log on {rule['agreement']:.1%} of events.")
     if facts["net_value"] is not None:
-        lines.append(f"Net value by the declared costs: {signed(_interval(facts['net_value']['difference']))}.")
+        net = _interval(facts["net_value"]["difference"])
+        lines.append(f"Net value by the declared costs: {signed(net)} ({net.mark}).")
     if facts["worst_week"]:
         week = facts["worst_week"]
         lines.append(

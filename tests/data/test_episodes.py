@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskml.data.episodes import Folding, fold
+from riskml.data.episodes import Folding, fold, joint
 
 
 @given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 30)), max_size=15), st.integers(0, 6))
@@ -32,6 +32,23 @@ def test_an_episode_is_fraud_if_a_seen_attempt_is() -> None:
     assert folding.first_where(np.array([0, 1, 0, 0, 0, 0], bool)).tolist() == [1, 2, 4, 5]
     assert folding.total(np.arange(6.0)).tolist() == [1, 5, 4, 5]
     assert folding.most(np.arange(6)).tolist() == [1, 3, 4, 5]
+
+
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3), st.integers(-1, 3)), min_size=1, max_size=20))
+def test_joint_codes_tell_combinations_apart(rows: list[tuple[int, int, int]]) -> None:
+    """Two events share a key exactly when every part is there and equal."""
+    keys = joint([np.array(part, np.int64) for part in zip(*rows, strict=True)])
+    for i, left in enumerate(rows):
+        assert (keys[i] == -1) == (min(left) < 0)
+        for j, right in enumerate(rows):
+            if keys[i] >= 0:
+                assert (keys[i] == keys[j]) == (left == right)
+
+
+def test_until_ends_with_the_first_that_holds() -> None:
+    """Attempts up to the first that holds are in, later ones out; an episode without one is in as a whole."""
+    folding = Folding.of(np.array([0, 1, 0, 0, 1]), np.array([0, 1, 2, 3, 4]))
+    assert folding.until(np.array([0, 0, 1, 0, 0], bool)).tolist() == [True, True, True, False, True]
 
 
 def test_nothing_folds_to_nothing() -> None:

@@ -167,7 +167,7 @@ def resize(interval: Interval, factor: float) -> Interval:
 
 
 def _bar_interval(wanted: Bar, drawn: Draws, units: Units, way: int, level: float) -> Interval:
-    """The bar: the weighted share of frauds among known outcomes; its ends read the unknown ones as good and as fraud."""
+    """The bar: the weighted share of frauds among known outcomes; its ends read the unknown as good and as fraud."""
     if wanted.stated is not None:
         return Interval(wanted.stated, wanted.stated, wanted.stated, v.STATED)
     if wanted.known is None or wanted.seen is None or not drawn.total("bar_known"):
@@ -188,9 +188,11 @@ def _lift(drawn: Draws, wanted: Bar, precision: Interval, line: Interval, level:
     if wanted.basis is None or math.isnan(line.estimate) or drawn.total("extra") <= 0:
         return Interval(float("nan"), -1.0, 1.0, v.UNKNOWN)
     extra, middle = drawn["extra"], precision.estimate - line.estimate
+    bars: tuple[Floats, Floats]
     least, most = (drawn.total(name) / drawn.total("extra") for name in ("frauds_low", "frauds_high"))
     if wanted.stated is not None:
-        bars, own = (wanted.stated, wanted.stated), (wanted.stated, wanted.stated)
+        own = wanted.stated, wanted.stated
+        bars = np.array(wanted.stated), np.array(wanted.stated)
     else:
         seen, whole = drawn["bar_seen"], drawn.total("bar_seen")
         with np.errstate(invalid="ignore", divide="ignore"):

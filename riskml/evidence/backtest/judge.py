@@ -265,6 +265,8 @@ def _notes(recipe: Recipe, inc: Incumbent, found: Judgement, points: Points, cou
         notes.append("The rule raised no alert on calibrate; volumes were matched to the known frauds there instead.")
     if not recipe.backtest.cluster_by:
         notes.append(f"backtest.cluster_by is not set; rows were clustered by {' and '.join(found.evidence.ways)}.")
+    if not counts.priced:
+        notes.append("No amount at risk is logged, so value is the number of frauds; set events.amount for money.")
     if found.largest_share > 0.3:
         notes.append(f"One campaign holds {found.largest_share:.0%} of the known frauds.")
     if counts.unknown:

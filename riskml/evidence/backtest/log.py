@@ -57,7 +57,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Counts:
-    """Events of the test window and why some of them do not count."""
+    """Events of the test window and why some of them do not count; ``priced`` if amounts at risk are logged."""
 
     test: int
     before_rule: int
@@ -67,6 +67,7 @@ class Counts:
     units: int
     unknown: int
     days: float
+    priced: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ def operating_points(
     best = folding.most(margins[rows])
     amount = folding.most(amounts(recipe, tables, rows))
     usable = volume.alerts > 0 and bool(quiet.any())
+    priced = recipe.events.amount is not None and bool(amount.any())
     return Points(
         replace=threshold,
         add=freeze(best[quiet], recipe.backtest.allowance * volume.alerts) if usable else None,
-        amount=freeze(amount, volume.alerts) if usable and recipe.events.amount else None,
+        amount=freeze(amount, volume.alerts) if usable and priced else None,
         rule_alerts=volume.per_day,
         source=volume.source,
     )
@@ -164,6 +166,8 @@ def sample(
     fraud = log.independent_outcome(windows.test_cut)[rows]
     codes = {name: entity_codes(recipe, tables, name, rows) for name in _cluster_names(recipe)}
     groups, ways = cluster(codes, fraud == 1)
+    value = amounts(recipe, tables, rows)
+    priced = recipe.events.amount is not None and bool(value.any())
     fired = inc.fired[rows]
     extra = np.zeros(len(rows), bool) if points.add is None else margins[rows] >= points.add
     events: dict[str, Any] = {
@@ -174,7 +178,7 @@ def sample(
         "chance": inc.release_chance[rows],
         "fraud": fraud,
         "alert_fraud": log.alert_outcome(windows.test_cut)[rows],
-        "value": amounts(recipe, tables, rows),
+        "value": value if priced else np.ones(len(rows)),  # without amounts frauds are judged by their number
         "time": time[rows],
         "groups": groups,
     }
@@ -183,7 +187,8 @@ def sample(
         events, others = _folded(recipe, tables, rows, events, others, inc)
     units = pack(**events, enforced=inc.enforced, ways=ways)
     seen = units.weight > 0
-    counts = Counts(**(vars(counts) | {"units": len(units), "unknown": int((seen & (units.fraud < 0)).sum())}))
+    unknown = int((seen & (units.fraud < 0)).sum())
+    counts = Counts(**(vars(counts) | {"units": len(units), "unknown": unknown, "priced": priced}))
     return Sample(units, others, counts, rows, int(windows.test_end - round(counts.days * DAY)), windows.test_end)
 
 
@@ -199,24 +204,34 @@ def _cluster_names(recipe: Recipe) -> tuple[str, ...]:
 def _folded(
     recipe: Recipe, tables: Tables, rows: Int64, events: dict[str, Any], others: dict[str, Bools], inc: Incumbent
 ) -> tuple[dict[str, Any], dict[str, Bools]]:
-    """Retries as one unit: any alert counts, the first firing decides whether and how often it stands for others."""
+    """Retries as one unit: any alert counts, the first firing decides whether and how often it stands for others.
+
+    A fraud that went through without the rule's leave is known, whatever became of other attempts; so is one that was
+    released after attempts nobody could have released. An alert after the first seen fraud caught nothing: the money
+    was gone, and it counts for neither side.
+    """
     spec = recipe.backtest.episode
     assert spec is not None
     folding = episodes(recipe, tables, rows)
-    fired, value = folding.first_where(events["rule"]), events["value"]
     seen = ~events["rule"] | events["released"] | (not inc.enforced)
-    rule = folding.any(events["rule"])
+    gone = seen & (events["fraud"] == 1)
+    early = folding.until(gone)
+    alert, value = events["rule"] & early, events["value"]
+    fired, rule = folding.first_where(alert), folding.any(alert)
+    chance = np.where(rule, events["chance"][fired], np.nan)
+    known = folding.any(gone & ~events["rule"]) | (folding.any(gone) & np.isnan(chance))
     folded = {
-        "model": folding.any(events["model"]),
-        "extra": folding.any(events["extra"]) & ~rule,
+        "model": folding.any(events["model"] & early),
+        "extra": folding.any(events["extra"] & early) & ~rule,
         "rule": rule,
         "released": events["released"][fired] & rule,
-        "chance": np.where(rule, events["chance"][fired], np.nan),
-        "fraud": folding.outcome(events["fraud"], seen),
+        "chance": chance,
+        "known": known,
+        "fraud": np.where(known, np.int8(1), folding.outcome(events["fraud"], seen)).astype(np.int8),
         "alert_fraud": folding.most(events["alert_fraud"]),
         "value": folding.total(value) if spec.value == "sum" else folding.most(value),
         "time": events["time"][folding.first],
         "groups": events["groups"][:, folding.first],
         "events": np.diff(np.append(folding.starts, len(rows))),
     }
-    return folded, {name: folding.any(alert) for name, alert in others.items()}
+    return folded, {name: folding.any(found & early) for name, found in others.items()}

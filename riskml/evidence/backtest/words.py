@@ -82,13 +82,20 @@ def flips(*verdicts: Verdict) -> tuple[str, ...]:
             edge = lift.low if verdict.word == PASS else lift.high
             found.append(f"{name} would be open again if the bar moved by {share(abs(edge))}.")
         else:
-            value, insults = verdict.numbers["value"], verdict.numbers["insults"]
-            edges = (value.low, insults.high) if verdict.word == PASS else (value.high, insults.low)
-            found.append(
-                f"{name} would be open again if {money(abs(edges[0]))} of value or {money(abs(edges[1]))} insults "
-                "turned out otherwise."
-            )
+            found.append(f"{name} would be open again if {_edges(verdict)} turned out otherwise.")
     return tuple(found)
+
+
+def _edges(verdict: Verdict) -> str:
+    """How far the numbers that decided REPLACE are from deciding nothing: both of a PASS, the breached of a FAIL."""
+    value, insults = verdict.numbers["value"], verdict.numbers["insults"]
+    passed = verdict.word == PASS
+    parts = []
+    if passed or value.high < 0:
+        parts.append(f"{money(abs(value.low if passed else value.high))} of value")
+    if passed or insults.low > 0:
+        parts.append(f"{money(abs(insults.high if passed else insults.low))} insults")
+    return " or ".join(parts)
 
 
 def rollback(add: Verdict, counts: Counts, model: int, extra: int) -> tuple[str, ...]:
