@@ -143,7 +143,9 @@ def surprise(rule: Rule, chance: Floats, drawn: Bools, released: Bools) -> str |
         return None
     stopped = int((rows & ~released & (chance >= 1)).sum())
     if stopped:
-        message = f"{stopped:,} fired events were stopped though `{rule.release_chance}` says they were sure to go through"
+        message = (
+            f"{stopped:,} fired events were stopped though `{rule.release_chance}` says they were sure to go through"
+        )
         raise DataError(message, "log the chance that was drawn with, name other controls in rule.decided_by")
     wanted, spread = float(chance[rows].sum()), float((chance[rows] * (1 - chance[rows])).sum()) ** 0.5
     got = int((rows & released).sum())

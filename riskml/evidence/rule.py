@@ -28,6 +28,7 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
+
 @dataclass(frozen=True)
 class Incumbent:
     """What the rule and the other controls did, one value per event [n].

@@ -120,7 +120,7 @@ def test_no_fraud_caught_passes_no_bar() -> None:
 
 
 def test_a_handful_of_frauds_passes_nothing() -> None:
-    """Four known frauds among the extra alerts are too few for a PASS, five can do; equal to the bar is not above it."""
+    """Four known frauds among the extra alerts are too few for a PASS, five can do; equal to the bar is not above."""
     stated = Backtest(min_clusters=10, min_precision=0.001, allowance=10.0)
     assert judge_add(small(right=5), stated, 28).word == "PASS"
     four = judge_add(small(right=4), stated, 28)
@@ -130,8 +130,12 @@ def test_a_handful_of_frauds_passes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("told", "bad", "basis", "beside"),
-    [(31, 3, "control releases", "control releases"), (29, 3, "control releases", "alert labels"), (31, 0, None, "alert labels")],
-)  # fmt: skip
+    [
+        (31, 3, "control releases", "control releases"),
+        (29, 3, "control releases", "alert labels"),
+        (31, 0, None, "alert labels"),
+    ],
+)
 def test_releases_without_fraud_are_no_bar_and_few_give_way(
     told: int, bad: int, basis: str | None, beside: str
 ) -> None:

@@ -78,3 +78,28 @@ def test_bounds_of_a_finite_rest_are_exact(bad: int, size: int, rest: int) -> No
         if min(abs(at_most - 0.025), abs(at_least - 0.025)) > 1e-9:
             assert (low <= more <= high) == (at_most > 0.025 and at_least > 0.025)
     assert 0 <= low <= high <= rest
+
+
+def test_very_many_clusters_keep_mean_spread_and_pairing() -> None:
+    """Beyond the exact draws the totals still have the spread of a plain cluster bootstrap, and seed decides."""
+    rng = np.random.default_rng(7)
+    n = 6_000
+    columns = {"x": rng.lognormal(3, 1, n), "all": np.ones(n)}
+    columns |= {"y": np.where(np.arange(n) % 4 == 0, columns["x"], 0.0)}
+    drawn = resample(columns, np.arange(n), 3000, 1)
+    for name in ("x", "y"):
+        column = columns[name]
+        assert drawn[name].mean() == pytest.approx(column.sum(), rel=0.005)
+        assert drawn[name].std() == pytest.approx(column.std() * n**0.5, rel=0.05)
+    assert np.allclose(drawn["all"], n)
+    exact = np.cov(columns["x"], columns["y"], ddof=0)[0, 1] * n
+    assert np.cov(drawn["x"], drawn["y"])[0, 1] == pytest.approx(exact, rel=0.1)
+    assert np.array_equal(drawn.drawn, resample(columns, np.arange(n), 3000, 1).drawn)
+
+
+def test_equal_clusters_are_drawn_as_one_kind() -> None:
+    """Two hundred thousand clusters of two kinds cost two counts a draw, with the exact spread."""
+    n = 200_000
+    drawn = resample({"x": (np.arange(n) % 10 == 0) * 1.0, "n": np.ones(n)}, np.arange(n), 2000, 1)
+    assert np.allclose(drawn["n"], n)
+    assert drawn["x"].std() == pytest.approx((n * 0.1 * 0.9) ** 0.5, rel=0.06)

@@ -72,9 +72,7 @@ def test_equal_amounts_keep_their_power() -> None:
     words = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        units = world(
-            seed, caught=rng.random(100) < 0.8, stopped=rng.random(100) < 0.2, value=np.ones(200), chance=0.5
-        )
+        units = world(seed, caught=rng.random(100) < 0.8, stopped=rng.random(100) < 0.2, value=np.ones(200), chance=0.5)
         told = control(units)
         assert not told.heavy.any() or told.few
         words.append(judge_replace(units, SPEC, 28)[0].word)

@@ -243,3 +243,61 @@ def test_unknown_entities_are_named() -> None:
         run(recipe(cluster_by=("usr",)))
     with pytest.raises(DataError, match="`usr`"):
         run(recipe(episode=Episode(("usr",))))
+
+
+def attempts(*rows: tuple[bool, bool, str, bool], chance: float | None = None) -> Any:
+    """The unit made of one episode, from (rule fired, model alerts, action, claimed as fraud) of each attempt."""
+    tables, _, windows, _ = world()
+    fired, model, action, fraud = (list(column) for column in zip(*rows, strict=True))
+    n = len(rows)
+    frame = pd.DataFrame({"id": range(n), "user": 1, "amount": 10.0, "address": "a", "fired": fired})
+    frame["chance"] = np.where(fired, np.nan if chance is None else chance, np.nan)
+    frame["action"], frame["listed"] = action, False
+    frame["controls"] = np.where(fired, "temp_rule", "")
+    labels = pd.DataFrame({"id": range(n), "is_fraud": np.array(fraud, int), "source": "claim"})
+    time = TEST + np.arange(n) * (DAY // 24)
+    labels["known"] = pd.to_datetime(time + DAY, unit="us", utc=True)
+    tables = SimpleNamespace(events=SimpleNamespace(frame=frame, time=time), labels=labels, as_of=END + GAP)
+    spec = recipe(episode=Episode(("user",), 2 * DAY))
+    inc, log = incumbent(spec, tables), label_log(spec, tables)  # type: ignore[arg-type]
+    assert inc is not None
+    points = SimpleNamespace(replace=0.0, add=0.0)
+    margins = np.where(model, 1.0, -1.0)
+    return sample(spec, tables, log, windows, inc, points, margins, {}).units  # type: ignore[arg-type]
+
+
+def test_a_seen_fraud_stays_known_when_a_retry_is_blocked() -> None:
+    """Money that left before the rule fired is a known fraud, open, and no catch of the rule."""
+    units = attempts((False, True, "allow", True), (True, True, "block", False))
+    assert units.known_fraud.tolist() == [True] and units.weight.tolist() == [1] and not units.closed.any()
+    assert units.model.tolist() == [True] and units.rule.tolist() == [False]
+
+
+def test_an_alert_after_the_money_left_is_no_catch() -> None:
+    """Only alerts at or before the seen fraudulent attempt are credited, for either side."""
+    late = attempts((False, False, "allow", True), (True, True, "block", False))
+    assert late.known_fraud.all() and not late.model.any() and not late.rule.any() and not late.extra.any()
+    before = attempts((True, True, "block", False), (False, False, "allow", True))
+    assert before.known_fraud.all() and before.model.all() and before.rule.all() and before.weight.tolist() == [1]
+
+
+def test_a_released_fraud_stands_for_those_that_were_not() -> None:
+    """A fraud seen only by its release keeps the weight of its chance, though a retry is blocked."""
+    units = attempts((True, False, "allow", True), (True, False, "block", False), chance=0.25)
+    assert units.weight.tolist() == [4] and units.sampled.all() and units.known_fraud.all()
+    kept = attempts((True, False, "block", False), (False, False, "allow", False), (False, False, "allow", True))
+    assert kept.known_fraud.all() and kept.rule.all() and not kept.closed.any()
+
+
+def test_without_amounts_frauds_are_judged_by_their_number() -> None:
+    """An amount that is never logged leaves each event worth one, and the page says so."""
+    tables, margins, windows, _ = world()
+    spec = recipe()
+    rule = replace(spec.rule, versions=())  # type: ignore[type-var]
+    tables.events.frame["amount"] = np.nan
+    empty = judge_world(replace(spec, rule=rule), tables, margins, windows)
+    none = judge_world(replace(spec, rule=rule, events=replace(spec.events, amount=None)), tables, margins, windows)
+    for facts in (empty, none):
+        assert not facts.counts.priced and any("set events.amount" in note for note in facts.notes)
+        evidence = facts.judgement.evidence
+        assert (evidence.value.low, evidence.value.high) == (evidence.frauds.low, evidence.frauds.high)
