@@ -53,7 +53,7 @@ def resample(columns: dict[str, Floats], groups: Int64, draws: int, seed: int) -
     matrix = np.stack([columns[name] for name in names], axis=1) if len(groups) else np.zeros((0, len(names)))
     rows = np.flatnonzero(matrix.any(axis=1))
     used, inverse = np.unique(groups[rows], return_inverse=True)
-    sums = np.stack([np.bincount(inverse, matrix[rows, j], len(used)) for j in range(len(names))], axis=1)
+    sums: Floats = np.stack([np.bincount(inverse, matrix[rows, j], len(used)) for j in range(len(names))], axis=1)
     point = sums.sum(axis=0)
     if not len(used):
         return Draws(names, point, np.tile(point, (draws, 1)))

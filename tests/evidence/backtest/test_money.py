@@ -48,6 +48,8 @@ def test_every_term_has_its_sign() -> None:
         found = net_value(units, spec(**costs))  # type: ignore[arg-type]
         assert found is not None and found.difference.estimate == pytest.approx(wanted)
         assert found.difference.low < wanted < found.difference.high
+    dear = net_value(units, spec(review=(1000, 1000)))
+    assert dear is not None and dear.difference.low < -34_000 < dear.difference.high < 0
 
 
 @pytest.mark.parametrize(("chance", "mark"), [(None, "unknown"), (0.01, "estimated"), (0.125, "estimated")])
