@@ -155,3 +155,10 @@ def test_facts_of_another_schema_are_refused(facts: dict[str, Any]) -> None:
     """An unknown schema is an error, not a broken page."""
     with pytest.raises(DataError, match=r"riskml\.backtest/9"):
         page(facts | {"schema": "riskml.backtest/9"})
+
+
+def test_net_value_carries_its_mark(facts: dict[str, Any]) -> None:
+    """Where only bounds exist the page gives bounds and says so, never an estimate."""
+    facts["net_value"] = {"difference": interval(None, -70.0, 90.0, "unknown"), "break_even_insult": None}
+    for text in (page(facts), markdown(facts)):
+        assert "Net value by the declared costs: between -70 and +90 (unknown)." in text
