@@ -292,7 +292,11 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
         ("train.seconds", train.seconds is None or 0 < train.seconds < math.inf, "must be above 0 and finite"),
         ("train.test", train.test > 0, "must be above 0"),
         ("train.calibrate", train.calibrate > 0, "must be above 0"),
-        ("train.alerts_per_day", train.alerts_per_day is None or 0 < train.alerts_per_day < math.inf, "must be above 0 and finite"),
+        (
+            "train.alerts_per_day",
+            train.alerts_per_day is None or 0 < train.alerts_per_day < math.inf,
+            "must be above 0 and finite",
+        ),
         ("backtest.draws", 100 <= back.draws <= 100_000, "must lie between 100 and 100,000"),
         ("backtest.confidence", 0.5 < back.confidence < 1, "must lie between 0.5 and 1"),
         ("backtest.allowance", 0 < back.allowance <= 100, "must lie in (0, 100]"),

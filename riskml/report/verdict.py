@@ -129,6 +129,16 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _rule_line(rule: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """What became of the rule's alerts."""
+    if not rule["enforced"]:
+        return f"The rule fired on {rule['fired']:,} decisions and stopped none of them."
+    return (
+        f"The rule fired on {rule['fired']:,} decisions and {rule['released']:,} of them were let through; "
+        f"{found['released']:,} of those were alerts of the rule alone."
+    )
+
+
 def _interval(body: Mapping[str, Any]) -> Interval:
     estimate, low, high = (float("nan") if body[x] is None else float(body[x]) for x in ("estimate", "low", "high"))
     return Interval(estimate, low, high, str(body["mark"]))
@@ -167,8 +177,9 @@ def _swap(facts: Mapping[str, Any]) -> Grid:
             cells.append(("–", "") if row["name"] == "neither" and name == "insults" else (span(cell), cell.mark))
         rows.append(tuple(cells))
     caption = (
-        "What both alert on cancels; the middle two rows decide. Observed: outcomes were seen. Estimated: from random "
-        "releases, each standing for 1/chance. Unknown: stopped and never seen, so only bounds are given."
+        "At the threshold of REPLACE, retries counted once. What both alert on cancels; the middle two rows decide. "
+        "Observed: outcomes were seen. Estimated: from random releases, each standing for 1/chance. Unknown: stopped "
+        "and never seen, so only bounds are given. Ranges are intervals: they also say how many there might have been."
     )
     return Grid(caption, ("Alerted by", "Events", "Episodes", "Frauds", "Value", "Insults"), tuple(rows))
 
@@ -190,7 +201,7 @@ def _baselines(facts: Mapping[str, Any]) -> Grid:
         cells = [(str(row["name"]), ""), (f"{row['alerts_per_day']:.1f}", ""), (seen, "")]
         quiet = row["alerts"] == 0
         rows.append((*cells, *(("–", "") if quiet else (span(part, shares=True), part.mark) for part in parts)))
-    caption = "Seen: share of the policy's alerts whose outcome was seen."
+    caption = "Retries counted once. Seen: share of the policy's alerts whose outcome was seen."
     return Grid(caption, ("Policy", "Alerts a day", "Seen", "Precision", "Value caught"), tuple(rows))
 
 
@@ -204,7 +215,7 @@ def _weeks(facts: Mapping[str, Any]) -> Grid:
         cells.append(_between(row["insults_low"], row["insults_high"]))
         rows.append(tuple((cell, "") for cell in cells))
     caption = "Model minus rule; a range where outcomes were not seen. Single weeks are noisy and decide nothing."
-    head = ("Week from", "Model alerts", "Rule alerts", "Frauds seen", "Value", "Insults")
+    head = ("Week from", "Model episodes", "Rule episodes", "Frauds seen", "Value", "Insults")
     return Grid(caption, head, tuple(rows))
 
 
@@ -220,10 +231,10 @@ def _basis(facts: Mapping[str, Any]) -> list[str]:
         f"allow-listed, {counts['other_control']:,} under other controls, {counts['before_rule']:,} before the rule.",
         f"Only matured decisions count; {facts['immature']['events']:,} younger ones wait, "
         f"{facts['immature']['frauds']:,} of them known frauds already.",
-        f"The rule fired {rule['fired']:,} times and let {rule['released']:,} through; "
-        f"{found['released']:,} of those were rule-only alerts.",
-        f"{found['clusters']:.0f} effective fraud clusters by {' and '.join(found['ways'])}; the largest "
-        f"campaign holds {facts['largest_share']:.0%} of known frauds.",
+        _rule_line(rule, found),
+        f"{found['clusters']:.0f} effective fraud clusters, counted by {', by '.join(found['ways'])} and the least "
+        f"taken. Linked through all of these together, the largest campaign holds {facts['largest_share']:.0%} of "
+        "known frauds.",
     ]
     rest = facts["without_largest"]
     if rest is not None:

@@ -43,7 +43,7 @@ def facts() -> dict[str, Any]:
             "before_rule": 0,
         },
         "points": {"replace": 1.5, "add": None},
-        "rule": {"fired": 151, "released": 0, "agreement": 0.992},
+        "rule": {"enforced": True, "fired": 151, "released": 0, "agreement": 0.992},
         "replace": {
             "question": "replace",
             "word": "INCONCLUSIVE",
@@ -162,3 +162,10 @@ def test_net_value_carries_its_mark(facts: dict[str, Any]) -> None:
     facts["net_value"] = {"difference": interval(None, -70.0, 90.0, "unknown"), "break_even_insult": None}
     for text in (page(facts), markdown(facts)):
         assert "Net value by the declared costs: between -70 and +90 (unknown)." in text
+
+
+def test_a_rule_that_stops_nothing_is_said_to(facts: dict[str, Any]) -> None:
+    """Without enforcement nothing was "let through"; the rule merely fired."""
+    assert "fired on 151 decisions and 0 of them were let through" in markdown(facts)
+    facts["rule"]["enforced"] = False
+    assert "fired on 151 decisions and stopped none of them" in markdown(facts)

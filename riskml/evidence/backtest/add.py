@@ -212,12 +212,12 @@ def _settle(spec: Backtest, wanted: Bar, numbers: dict[str, Interval], clusters:
     if volume.low > VOLUME_LIMIT:
         words.append("a threshold frozen within the allowance")
     if wanted.basis is None:
-        words.append("set backtest.min_precision, review the rule's alerts or release some at random")
+        words.append("a known bar (backtest.min_precision, reviewed alerts of the rule, or random releases)")
     if 0 < clusters < spec.min_clusters:
         more = days * (spec.min_clusters / clusters - 1)
     elif wanted.basis is not None and lift.estimate:
         half = (precision.high - precision.low) / 2
         more = days * max((half / abs(lift.estimate)) ** 2 - 1, 0.05)
-    need = math.ceil(more) if 0 < more < 3650 else None
+    need = math.ceil(more) if 0 < more <= v.SOON else None
     words += [f"about {need:,} more days"] if need is not None else []
-    return Settle(need, None, ", ".join(words) or "more than the log can give soon")
+    return Settle(need, None, ", ".join(words) or "more than a year of log")

@@ -179,7 +179,8 @@ def backtest(
         notes=_notes(recipe, inc, found, points, taken.counts),
         hashes={
             "model": model.digest,
-            "recipe": recipe.digest(),
+            "recipe": model.recipe_digest,  # as in the release's lineage
+            "backtest": recipe.digest("backtest"),
             "data": tables.fingerprint,
             "plan": table.plan.digest,
         },

@@ -235,11 +235,14 @@ def _settle(units: Units, spec: Backtest, found: Evidence, days: float) -> Settl
     elif not more and found.value.estimate:
         half = (found.value.high - found.value.low) / 2
         more = days * max((half / abs(found.value.estimate)) ** 2 - 1, 0.05)
-    need = math.ceil(more) if 0 < more < 3650 else None
+    need = math.ceil(more) if 0 < more <= v.SOON else None
     words = ["a threshold frozen at the rule's volume"] * (found.volume.low > VOLUME_LIMIT)
-    words += [f"{releases:,} release{'s' * (releases != 1)} of rule-only alerts"] if releases is not None else []
+    if releases is not None and releases / per_day > v.SOON:
+        words.append("more random releases of rule-only alerts than a year holds")
+    elif releases is not None:
+        words.append(f"{releases:,} release{'s' * (releases != 1)} of rule-only alerts")
     sure = "at least" if releases is not None and need == math.ceil(releases / per_day) else "about"
-    words += [f"{sure} {need:,} more days"] if need is not None else ["more than the log can give soon"] * (not words)
+    words += [f"{sure} {need:,} more days"] if need is not None else ["more than a year of log"] * (not words)
     return Settle(need, releases, ", ".join(words))
 
 

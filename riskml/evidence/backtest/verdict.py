@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+SOON = 365  # days; what takes longer is not worth a number
 OBSERVED, ESTIMATED, UNKNOWN, STATED = "observed", "estimated", "unknown", "stated"
 
 Floats = npt.NDArray[np.float64]

@@ -101,8 +101,10 @@ def _edges(verdict: Verdict) -> str:
 def rollback(add: Verdict, counts: Counts, model: int, extra: int) -> tuple[str, ...]:
     """Triggers that end an enforcement, drawn from the interval the verdict rests on."""
     low = add.numbers["precision"].low
-    lines = [f"More than {1.5 * model / counts.days:,.1f} model alerts a day on three days running (replace)."]
-    lines.append(f"More than {1.5 * extra / counts.days:,.1f} extra alerts a day on three days running (add).")
+    lines = [
+        f"More than {max(1.0, 1.5 * count / counts.days):,.1f} {what} a day on three days running ({name})."
+        for count, what, name in ((model, "model alerts", "replace"), (extra, "extra alerts", "add"))
+    ]
     if extra and low > 0:
         lines.append(f"Precision of matured extra alerts below {share(low)} over two weeks.")
     return tuple(lines)

@@ -82,6 +82,7 @@ def judge_world(spec: Recipe, tables: Any, margins: np.ndarray, windows: Windows
         probabilities=lambda x: 1 / (1 + np.exp(-x)),
         threshold=float(np.sort(margins[inside])[-alerts]),
         digest="m",
+        recipe_digest="r",
     )
     table = SimpleNamespace(frame=tables.events.frame, plan=SimpleNamespace(digest="p"))
     return backtest(spec, tables, table, label_log(spec, tables), windows, model)  # type: ignore[arg-type]
