@@ -19,9 +19,9 @@ from riskml.recipe.parse import load_recipe
 from riskml.recipe.spec import DAY, Recipe
 from tests.features.leakage import assert_nothing_leaks
 from tests.features.worlds import SPAN, STEP, World, worlds
+from tests.handbook import HANDBOOK, needs_handbook
 
 ROOT = Path(__file__).parents[1]
-HANDBOOK = ROOT.parent / "shared" / "data" / "fdh_raw.parquet"
 PROFILE = {
     "deadline": None,
     "phases": (Phase.explicit, Phase.reuse, Phase.generate),
@@ -105,7 +105,7 @@ def test_account_takeover_does_not_leak() -> None:
     check_recipe(load_recipe(ROOT / "recipes" / "account_takeover.toml"), 50)
 
 
-@pytest.mark.skipif(not HANDBOOK.exists(), reason=f"the public Handbook data is not at {HANDBOOK}")
+@needs_handbook
 def test_handbook_cards_does_not_leak(tmp_path: Path) -> None:
     """No feature of the Handbook recipe moves when the future of an event is another."""
     early = pq.read_table(HANDBOOK, filters=[("TX_DATETIME", "<", datetime(2018, 5, 6))])

@@ -1,19 +1,17 @@
 """What a release scores is what training saw: the feature table, its raw rows and single events give equal bits.
 
 The account-takeover release comes from the README's walk, so it is the one a newcomer builds. The Handbook data is not
-part of the repository: its test looks for it in ``RISKML_DATA`` or ``../shared/data`` and skips where it is absent.
+part of the repository: its test skips where it is absent.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from riskml.data.labels import label_log
 from riskml.data.tables import read_tables
@@ -28,9 +26,9 @@ from riskml.recipe import Recipe, load_recipe
 from riskml.release.build import build_release
 from riskml.release.load import Release, load
 from riskml.release.table import score_file
+from tests.handbook import HANDBOOK, needs_handbook
 from tests.walk import ROOT, Walk
 
-HANDBOOK = Path(os.environ.get("RISKML_DATA", ROOT.parent / "shared" / "data")) / "fdh_raw.parquet"
 CUSTOMERS = 80  # of 5,000: about 28,000 transactions
 SINGLE = 150  # events scored one by one
 
@@ -93,7 +91,7 @@ def small_model(table: FeatureTable, labels: np.ndarray[Any, np.dtype[np.int8]])
     return replace(draft, calibrator=fit_calibrator(margins, labels), threshold=threshold)
 
 
-@pytest.mark.skipif(not HANDBOOK.is_file(), reason=f"the Handbook data is not at {HANDBOOK}; set RISKML_DATA")
+@needs_handbook
 def test_handbook_cards(tmp_path: Path) -> None:
     """A release over the Handbook recipe scores real card transactions as training saw them."""
     sample = pd.read_parquet(HANDBOOK, filters=[("CUSTOMER_ID", "<", CUSTOMERS)]).reset_index(drop=True)

@@ -7,6 +7,7 @@ a recipe are relative to the recipe, paths in an override to the working directo
 from __future__ import annotations
 
 import math
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -167,7 +168,7 @@ def _recipe(
 
 def _located(body: object, base: Path) -> object:
     if isinstance(body, dict) and isinstance(path := body.get("path"), str) and "://" not in path:
-        return {**body, "path": str((base / path).absolute())}
+        return {**body, "path": os.path.normpath(base / path)}
     return body
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import handbook
 from benchmarks.handbook import CHAPTER_3_FACTS, FINAL, METRICS, PREQUENTIAL, PUBLISHED, VALIDATION, Cards
-
-NAMED = os.environ.get("RISKML_HANDBOOK_DATA")
-DATA = Path(NAMED) if NAMED else Path(__file__).parents[3] / "shared" / "data" / "fdh_raw.parquet"
+from tests.handbook import HANDBOOK, needs_handbook
 
 
 def small_world(seed: int, cards: int = 60, days: int = 60, rows: int = 4_000) -> Cards:
@@ -108,11 +104,11 @@ def test_ratio_is_over_the_best_published_row() -> None:
     assert found == {f"{part}, week, {metric}": 1.0 for part in PUBLISHED for metric in METRICS}
 
 
-@pytest.mark.skipif(not DATA.exists(), reason=f"the Handbook's data is not at {DATA}; set RISKML_HANDBOOK_DATA")
+@needs_handbook
 def test_chapter_3_has_the_books_size() -> None:
     """On the book's data: 67,240 training rows, 58,264 test rows, 385 test frauds and a ceiling of 0.397."""
     import pandas as pd
 
-    frame = pd.read_parquet(DATA, columns=["TX_TIME_DAYS", "CUSTOMER_ID", "TX_FRAUD"])
+    frame = pd.read_parquet(HANDBOOK, columns=["TX_TIME_DAYS", "CUSTOMER_ID", "TX_FRAUD"])
     cards = Cards(*(frame[name].to_numpy(np.int64) for name in frame))
     assert handbook.chapter_3_facts(cards) == CHAPTER_3_FACTS
