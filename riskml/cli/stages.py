@@ -151,7 +151,7 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     info = build_release(
         draft.folder,
         model=journey.model,
-        verdict={**facts, "model_digest": facts.get("hashes", {}).get("model")},
+        verdict=facts,
         threat=recipe.threat.name,
         name=recipe.package.name,
         version=recipe.package.version,

@@ -8,7 +8,7 @@ the base add up to its raw margin. An empty set of rows is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -258,8 +258,3 @@ def _words(value: object) -> str | None:
     if value is None or value != value:
         return None
     return f"{value:.7g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def titles(explanation: Mapping[str, Any], most: int = 3) -> tuple[str, ...]:
-    """The families that matter most, for one line of text."""
-    return tuple(str(item["family"]) for item in explanation["families"][:most])

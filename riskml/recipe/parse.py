@@ -299,6 +299,9 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
             "must be above 0 and finite",
         ),
         ("backtest.draws", 100 <= back.draws <= 100_000, "must lie between 100 and 100,000"),
+        ("backtest.min_clusters", back.min_clusters >= 40, "may be raised above 40, not lowered"),
+        ("backtest.margin_value", 0 <= back.margin_value < 1, "must lie in [0, 1)"),
+        ("backtest.margin_insults", 0 <= back.margin_insults < 1, "must lie in [0, 1)"),
         ("backtest.confidence", 0.5 < back.confidence < 1, "must lie between 0.5 and 1"),
         ("backtest.allowance", 0 < back.allowance <= 100, "must lie in (0, 100]"),
     ]

@@ -181,7 +181,8 @@ class Backtest:
     """``[backtest]``: the question that sets the exit code, how volumes are matched and rows are clustered.
 
     ``allowance`` is the number of extra alerts ADD may raise, as a share of the rule's alerts. ``margin_value`` (share
-    of caught value that may be lost), ``margin_insults`` (share of insults that may be added).
+    of caught value that may be lost), ``margin_insults`` (share of insults that may be added). ``min_clusters`` is how
+    many effective fraud clusters an answer needs; a recipe may raise it, not lower it.
     """
 
     question: Literal["add", "replace"] = "replace"

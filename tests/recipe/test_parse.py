@@ -89,6 +89,8 @@ def test_a_good_recipe_becomes_frozen_values() -> None:
         ("backtest", {"costs": {"insult": [5, 1]}}, "backtest.costs.insult", "below its start"),
         ("backtest", {"cluster_by": ["usr"]}, "backtest.cluster_by", "did you mean `user`?"),
         ("evnts", {}, "evnts", "did you mean `events`?"),
+        ("backtest", {"min_clusters": 1}, "backtest.min_clusters", "not lowered"),
+        ("backtest", {"margin_value": -0.5}, "backtest.margin_value", "must lie in"),
         ("threat.name", "../x", "threat.name", "names a folder"),
         ("package", {"version": "a/b"}, "package.version", "must be like"),
         ("train", {"seed": 10**20}, "train.seed", "must lie between"),
