@@ -22,7 +22,8 @@ import pandas as pd
 
 import riskml
 from riskml.cli.app import main as riskml_main
-from riskml.data.world import PRESETS, simulate, write_world
+from riskml.data.worlds.takeover import PRESETS, simulate
+from riskml.data.worlds.write import write_world
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes" / "account_takeover.toml"
@@ -74,10 +75,10 @@ def true_shares(run: Path, data: Path, truth_file: Path) -> dict[str, float]:
 def compare(preset: str, seed: int, users: int, folder: Path, extra: list[str]) -> dict[str, Any]:
     """One preset: what was estimated, what was true."""
     data, runs = folder / preset, folder / f"runs-{preset}"
-    write_world(simulate(preset, seed=seed, users=users), data, folder / f"truth-{preset}")
+    truth_file = folder / f"truth-{preset}.parquet"
+    write_world(simulate(preset, seed=seed, users=users).made(), data, truth_file)
     code, run = run_recipe(data, runs, extra)
     facts = json.loads((run / "backtest" / "facts.json").read_text())
-    (truth_file,) = (folder / f"truth-{preset}").glob("*.parquet")
     names = {"rule": "rule", "model": "model", "rule or model": "either"}
     estimated = {
         f"{names[part['policy']]} ({part['basis']})": [part["share"][key] for key in ("estimate", "low", "high")]

@@ -78,11 +78,11 @@ def from_recipe(console: Console, directory: Path, name: str, users: int | None)
 
     def fill(folder: Path) -> None:
         if world:
-            from riskml.data.world import simulate, write_world
+            from riskml.data.worlds import make_world
+            from riskml.data.worlds.write import write_world
 
             console.say("simulating the sample world")
-            made = simulate() if users is None else simulate(users=users)
-            write_world(made, folder / "data")
+            write_world(make_world(name, users=users), folder / "data")
         else:
             (folder / "data").mkdir()
             (folder / "data" / ".gitkeep").touch()

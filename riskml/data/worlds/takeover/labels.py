@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riskml.data.world.campaigns import AGENT_CODES
-from riskml.data.world.controls import COMPLETED, REVERSED, Decisions
-from riskml.data.world.people import GENERIC_DEVICES
-from riskml.data.world.rows import Bools, Floats, Ints, Moves, Rows
-from riskml.data.world.settings import DAY, HOUR, NEVER, SECOND
+from riskml.data.worlds.takeover.campaigns import AGENT_CODES
+from riskml.data.worlds.takeover.controls import COMPLETED, REVERSED, Decisions
+from riskml.data.worlds.takeover.people import GENERIC_DEVICES
+from riskml.data.worlds.takeover.rows import Bools, Floats, Ints, Moves, Rows
+from riskml.data.worlds.takeover.settings import DAY, HOUR, NEVER, SECOND
 
 SOURCES = ("claim", "analyst", "linked", "rule_block")
 CLAIM, ANALYST, LINKED, RULE_BLOCK = range(4)

@@ -1,4 +1,4 @@
-"""Worlds on disk: in goes a world and a folder, out come Parquet files, all of them or none.
+"""Worlds on disk: in goes a made world and a folder, out come Parquet files, all of them or none.
 
 The same world gives the same bytes: fixed row order, fixed encodings, no clock and no pandas metadata in the files.
 """
@@ -8,21 +8,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-if TYPE_CHECKING:
-    from riskml.data.world import World
-
-TABLES = ("withdrawals", "logins", "changes", "deposits", "labels")
-TRUTH_FILE = "account_takeover_truth.parquet"
+from riskml.data.worlds import Made
 
 
-def write_world(world: World, folder: Path, truth_folder: Path | None = None) -> list[Path]:
-    """Write the five tables into `folder` and, if asked, the truth into another one.
+def write_world(world: Made, folder: Path, truth: Path | None = None) -> list[Path]:
+    """Write every table into `folder` as `NAME.parquet` and, if asked, the truth to a file elsewhere.
 
     Files are first written beside their targets and renamed together, so a failure leaves what was there before.
 
@@ -32,9 +27,9 @@ def write_world(world: World, folder: Path, truth_folder: Path | None = None) ->
     Raises:
         OSError: the folder cannot be made or written.
     """
-    targets = [(folder / f"{name}.parquet", getattr(world, name)) for name in TABLES]
-    if truth_folder is not None:
-        targets.append((truth_folder / TRUTH_FILE, world.truth))
+    targets = [(folder / f"{name}.parquet", frame) for name, frame in world.tables.items()]
+    if truth is not None:
+        targets.append((truth, world.truth))
     staged: list[tuple[Path, Path]] = []
     temporary: dict[Path, Path] = {}
     try:
@@ -60,7 +55,7 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
     numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
     sequences = [field.name for field in table.schema if pa.types.is_int64(field.type)] + times[:1]
-    ids = [name for name in text if name in ("event_id", "login_id", "change_id", "deposit_id")]
+    ids = [name for name in table.column_names[:1] if name in text and name.endswith("_id")]
     encodings = dict.fromkeys([*numbers, *times], "BYTE_STREAM_SPLIT")
     encodings |= dict.fromkeys(sequences, "DELTA_BINARY_PACKED")
     encodings |= dict.fromkeys(ids, "DELTA_BYTE_ARRAY")

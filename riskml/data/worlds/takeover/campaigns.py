@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riskml.data.world.ordinary import DROPS, HOT_WALLETS, clock, soon
-from riskml.data.world.people import (
+from riskml.data.worlds.takeover.ordinary import DROPS, HOT_WALLETS, clock, soon
+from riskml.data.worlds.takeover.people import (
     ATTACK_DEVICES,
     COUNTRIES,
     HOSTING_IPS,
@@ -25,7 +25,7 @@ from riskml.data.world.people import (
     home_ip,
     place_of,
 )
-from riskml.data.world.rows import (
+from riskml.data.worlds.takeover.rows import (
     ADDRESS_ADDED,
     APP,
     EMAIL_CHANGE,
@@ -44,7 +44,7 @@ from riskml.data.world.rows import (
     Rows,
     changes_of,
 )
-from riskml.data.world.settings import (
+from riskml.data.worlds.takeover.settings import (
     DAY,
     HOUR,
     MINUTE,

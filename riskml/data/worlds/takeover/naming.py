@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from riskml.data.world.controls import ACTIONS, STATUSES, Decisions
-from riskml.data.world.labels import SOURCES, Labels, Learned, loss_if_allowed
-from riskml.data.world.people import ASSETS, COUNTRIES, NETWORKS, People, mixed
-from riskml.data.world.rows import (
+from riskml.data.worlds.takeover.controls import ACTIONS, STATUSES, Decisions
+from riskml.data.worlds.takeover.labels import SOURCES, Labels, Learned, loss_if_allowed
+from riskml.data.worlds.takeover.people import ASSETS, COUNTRIES, NETWORKS, People, mixed
+from riskml.data.worlds.takeover.rows import (
     ADDRESS_ADDED,
     CHANNELS,
     KINDS,
@@ -29,7 +29,7 @@ from riskml.data.world.rows import (
     Logins,
     Moves,
 )
-from riskml.data.world.settings import DAY, HOUR, NEVER, SECOND
+from riskml.data.worlds.takeover.settings import DAY, HOUR, NEVER, SECOND
 
 _BASE32 = np.frombuffer(b"abcdefghjkmnpqrstuvwxyz023456789", dtype=np.uint8)
 _DECIMAL = np.frombuffer(b"0123456789", dtype=np.uint8)

@@ -13,18 +13,18 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from riskml.data.world import naming
-from riskml.data.world.campaigns import agents, bots, thefts
-from riskml.data.world.controls import amounts, balances, decide, logged_age, rule_fires
-from riskml.data.world.labels import learn
-from riskml.data.world.ordinary import deposits, logins_and_changes, withdrawals
-from riskml.data.world.people import People, populate
-from riskml.data.world.rows import Changes, Logins, Moves
-from riskml.data.world.settings import DAY, PRESETS, REFERENCE_DAYS, WORLD_START, Preset, preset_named
-from riskml.data.world.write import TRUTH_FILE, write_world
+from riskml.data.worlds import Made
+from riskml.data.worlds.takeover import naming
+from riskml.data.worlds.takeover.campaigns import agents, bots, thefts
+from riskml.data.worlds.takeover.controls import amounts, balances, decide, logged_age, rule_fires
+from riskml.data.worlds.takeover.labels import learn
+from riskml.data.worlds.takeover.ordinary import deposits, logins_and_changes, withdrawals
+from riskml.data.worlds.takeover.people import People, populate
+from riskml.data.worlds.takeover.rows import Changes, Logins, Moves
+from riskml.data.worlds.takeover.settings import DAY, PRESETS, REFERENCE_DAYS, WORLD_START, Preset, preset_named
 from riskml.errors import UsageError
 
-__all__ = ["PRESETS", "TRUTH_FILE", "World", "simulate", "write_world"]
+__all__ = ["PRESETS", "World", "make", "simulate"]
 
 WITHDRAWALS_PER_USER_DAY = 0.0405
 SALT = 39  # Among worlds that differ by chance alone, one whose small counts lie near their expectation.
@@ -46,6 +46,16 @@ class World:
     rule_versions: tuple[tuple[str, datetime], ...]
     preset: str
     seed: int
+
+    def made(self) -> Made:
+        """Its tables by file name, and its truth."""
+        names = ("withdrawals", "logins", "changes", "deposits", "labels")
+        return Made({name: getattr(self, name) for name in names}, self.truth)
+
+
+def make(seed: int = 7, users: int | None = None) -> Made:
+    """The default exchange, ready to be written."""
+    return (simulate(seed=seed) if users is None else simulate(seed=seed, users=users)).made()
 
 
 def simulate(preset: str = "control_1pct", seed: int = 7, users: int = 20_000, days: int = 120) -> World:

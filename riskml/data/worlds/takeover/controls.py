@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from riskml.data.world.people import People, chance, mixed
-from riskml.data.world.rows import API, Bools, Deposits, Floats, Ints, Moves, Rows
-from riskml.data.world.settings import (
+from riskml.data.worlds.takeover.people import People, chance, mixed
+from riskml.data.worlds.takeover.rows import API, Bools, Deposits, Floats, Ints, Moves, Rows
+from riskml.data.worlds.takeover.settings import (
     DAY,
     HOUR,
     MINUTE,

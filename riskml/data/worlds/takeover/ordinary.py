@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from riskml.data.world.people import People, device_of, place_of
-from riskml.data.world.rows import (
+from riskml.data.worlds.takeover.people import People, device_of, place_of
+from riskml.data.worlds.takeover.rows import (
     ADDRESS_ADDED,
     API,
     APP,
@@ -25,7 +25,7 @@ from riskml.data.world.rows import (
     Moves,
     changes_of,
 )
-from riskml.data.world.settings import DAY, HOUR, MINUTE, NEVER, SECOND, WORLD_START
+from riskml.data.worlds.takeover.settings import DAY, HOUR, MINUTE, NEVER, SECOND, WORLD_START
 
 HOT_WALLETS = 20
 MERCHANTS = 200

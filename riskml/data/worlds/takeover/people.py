@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from riskml.data.world.rows import API, WEB, Bools, Floats, Ints
-from riskml.data.world.settings import DAY, NEVER, SECOND, WORLD_START
+from riskml.data.worlds.takeover.rows import API, WEB, Bools, Floats, Ints
+from riskml.data.worlds.takeover.settings import DAY, NEVER, SECOND, WORLD_START
 
 COUNTRIES = (
     "US",
