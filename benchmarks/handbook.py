@@ -144,7 +144,7 @@ def read(data: Path) -> tuple[Cards, Any]:
     from riskml.data.labels import label_log
     from riskml.data.tables import read_tables
     from riskml.features.local import compute
-    from riskml.features.plan import compile_plan
+    from riskml.features.compile import compile_plan
     from riskml.recipe.parse import load_recipe
 
     recipe = load_recipe(RECIPE, [f"events.path={data.resolve()}"])

@@ -35,7 +35,7 @@ class _FeaturesPackage(ModuleType):
         from riskml.data.labels import label_log
         from riskml.data.tables import read_tables
         from riskml.features.local import compute
-        from riskml.features.plan import compile_plan
+        from riskml.features.compile import compile_plan
         from riskml.recipe import Recipe, load_recipe
 
         read = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)

@@ -99,7 +99,7 @@ half = "amount / 2"
 
 def test_features_gives_a_table(tmp_path: Path) -> None:
     """``riskml.features`` takes a path or a recipe, and stays callable beside the package of that name."""
-    from riskml.features.plan import compile_plan
+    from riskml.features.compile import compile_plan
     from riskml.recipe import load_recipe
 
     lines = [f"e{i},2026-01-0{1 + i // 3}T0{i % 3}:00:00Z,u{i % 2},{10 * i},{int(i == 4)}" for i in range(9)]

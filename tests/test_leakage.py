@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from riskml.data.labels import LabelLog, label_log
 from riskml.data.tables import Table, Tables, read_tables
+from riskml.features.compile import compile_plan
 from riskml.features.local import compute
-from riskml.features.plan import FeaturePlan, compile_plan
+from riskml.features.plan import FeaturePlan
 from riskml.recipe.parse import load_recipe
 from riskml.recipe.spec import DAY, Recipe
 from tests.features.leakage import assert_nothing_leaks

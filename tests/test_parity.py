@@ -15,8 +15,8 @@ import pandas as pd
 
 from riskml.data.labels import label_log
 from riskml.data.tables import read_tables
+from riskml.features.compile import compile_plan
 from riskml.features.local import compute
-from riskml.features.plan import compile_plan
 from riskml.features.table import FeatureTable
 from riskml.learning.boost import fit
 from riskml.learning.calibration import fit_calibrator

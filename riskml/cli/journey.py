@@ -65,7 +65,7 @@ class Journey:
     @cached_property
     def plan(self) -> FeaturePlan:
         """What to compute; needs no data."""
-        from riskml.features.plan import compile_plan
+        from riskml.features.compile import compile_plan
 
         return compile_plan(self.recipe)
 
@@ -107,9 +107,10 @@ class Journey:
 
         recipe = self.recipe
         streams = [recipe.events.path, *(source.path for source in recipe.sources.values())]
+        streams += [table.path for table in recipe.tables.values()]
         streams += [recipe.labels.path] if recipe.labels.path else []
         files = [] if any(is_url(path) for path in streams) else [file for path in streams for file in find_files(path)]
-        sections = recipe.digest("threat.as_of", "events", "sources", "labels")
+        sections = recipe.digest("threat.as_of", "events", "sources", "tables", "labels")
         return Memo(self.folder.root / ".data.json", digest([__version__, sections]), tuple(files))
 
     @cached_property
@@ -343,7 +344,7 @@ def _stages() -> dict[str, Stage]:
 
     threat = ("threat.name", "threat.as_of")  # `opened_at` is a clock for people
     data = (*threat, "events", "sources", "labels")
-    plan = (*data, "features", "derive")
+    plan = (*data, "tables", "features", "network", "derive")
     made = (
         Stage("check", (*plan, "rule"), stages.check),
         Stage("features", plan, stages.features, gates=("check",)),

@@ -48,6 +48,8 @@ def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         "features": len(plan.names),
         "inputs": len(plan.inputs),
         "nodes": len(plan.nodes),
+        "networks": len(plan.networks),
+        "lookups": len(plan.lookups),
         "derived": len(plan.derived),
         "plan_digest": plan.digest,
         "names": list(plan.names),

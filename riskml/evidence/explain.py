@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from riskml.errors import DataError
 from riskml.evidence.dependence import Dependence, Spread, dependence, spread
+from riskml.features.naming import OF_LABELS
 from riskml.features.plan import FeaturePlan
 
 if TYPE_CHECKING:
@@ -191,18 +192,21 @@ def write_reasons(
 def family_of(plan: FeaturePlan, name: str) -> str:
     """The story a feature tells, from the plan: its source and whose history it is.
 
-    Raw inputs are "this event"; a derived feature belongs to the first window feature it reads, or to "this event".
+    Raw inputs are "this event"; facts of a reference table bear its name; a derived feature belongs to the first of the
+    others that it reads, or to "this event".
     """
-    nodes = {node.name: node for node in plan.nodes}
-    if name not in nodes:
+    stories = {item.name: item.table for item in plan.lookups}
+    stories |= {item.name: f"network of {item.of}" for item in plan.networks}
+    for node in plan.nodes:
+        what = "known outcomes" if node.source == "labels" or node.aggregate in OF_LABELS else node.source
+        stories[node.name] = f"{what} by {' and '.join(node.keys)}" if node.keys else what
+    if name not in stories:
         text = next((item.expression for item in plan.derived if item.name == name), "")
-        read = [node for node in plan.nodes if _mentions(text, node.name)]
+        read = [known for known in stories if _mentions(text, known)]
         if not read:
             return "this event"
-        name = min(read, key=lambda node: text.find(node.name)).name
-    node = nodes[name]
-    what = "known outcomes" if node.source == "labels" or node.aggregate == "rate" else node.source
-    return f"{what} by {' and '.join(node.keys)}" if node.keys else what
+        name = min(read, key=text.find)
+    return stories[name]
 
 
 def _mentions(text: str, name: str) -> bool:

@@ -22,7 +22,20 @@ from riskml.recipe.build import Problems, build
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NAME_RULE = "must be letters, digits, `-` and `_`, at most 64: it names a folder and the release"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
-_SECTIONS = ("threat", "events", "sources", "labels", "rule", "features", "derive", "train", "backtest", "package")
+_SECTIONS = (
+    "threat",
+    "events",
+    "sources",
+    "tables",
+    "labels",
+    "rule",
+    "features",
+    "network",
+    "derive",
+    "train",
+    "backtest",
+    "package",
+)
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> spec.Recipe:
@@ -154,7 +167,9 @@ def _recipe(
         if key in body:
             made[key] = build(cls, _versions(body[key]) if key == "rule" else body[key], key, problems)
     made["sources"] = _sources(body.get("sources", {}), base, problems)
-    made["features"] = _features(body.get("features", []), problems)
+    made["tables"] = _tables(body.get("tables", {}), base, problems)
+    made["features"] = _listed(body.get("features", []), "features", spec.FeatureGroup, problems)
+    made["network"] = _listed(body.get("network", []), "network", spec.NetworkGroup, problems)
     made["derive"] = _texts(body.get("derive", {}), "derive", problems)
     if not problems.found:
         recipe = spec.Recipe(**made, file=file, overrides=overrides)
@@ -191,11 +206,21 @@ def _sources(body: object, base: Path, problems: Problems) -> dict[str, spec.Str
     return made
 
 
-def _features(body: object, problems: Problems) -> tuple[spec.FeatureGroup, ...]:
+def _tables(body: object, base: Path, problems: Problems) -> dict[str, spec.Reference]:
+    if not isinstance(body, dict):
+        problems.add("tables", "must hold one table per reference, such as [tables.bin]")
+        return {}
+    return {
+        name: build(spec.Reference, _located(part, base), f"tables.{name}", problems, {"name": name})
+        for name, part in body.items()
+    }
+
+
+def _listed(body: object, key: str, cls: type[Any], problems: Problems) -> tuple[Any, ...]:
     if not isinstance(body, list):
-        problems.add("features", "must be a list of tables, each opened by [[features]]")
+        problems.add(key, f"must be a list of tables, each opened by [[{key}]]")
         return ()
-    return tuple(build(spec.FeatureGroup, part, f"features[{i}]", problems) for i, part in enumerate(body))
+    return tuple(build(cls, part, f"{key}[{i}]", problems) for i, part in enumerate(body))
 
 
 def _texts(body: object, key: str, problems: Problems) -> dict[str, str]:
@@ -267,6 +292,7 @@ def _references(recipe: spec.Recipe, problems: Problems) -> None:
 def _expressions(recipe: spec.Recipe, problems: Problems) -> None:
     """Parse every expression of the recipe once."""
     texts = [(f"features[{i}].where", g.where) for i, g in enumerate(recipe.features) if g.where]
+    texts += [(f"network[{i}].where", g.where) for i, g in enumerate(recipe.network) if g.where]
     texts += [(f"derive.{name}", text) for name, text in recipe.derive.items()]
     texts += [(f"rule.version[{i}].when", v.when) for i, v in enumerate(recipe.rule.versions if recipe.rule else ())]
     for key, text in texts:
@@ -314,6 +340,12 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
         )
         checks.append((f"features[{index}].strength", 0 < group.strength < math.inf, "must be above 0 and finite"))
         checks.append((f"features[{index}].compute", bool(group.compute), "names nothing to compute"))
+    for index, ring in enumerate(recipe.network):
+        checks.append((f"network[{index}].compute", bool(ring.compute), "names nothing to compute"))
+        checks.append((f"network[{index}].max_degree", ring.max_degree >= 2, "must be at least 2: a link joins two"))
+    for name, stream in recipe.sources.items():
+        late = stream.backfill is None or (stream.available_at is not None and stream.backfill > stream.delay)
+        checks.append((f"sources.{name}.backfill", late, "needs `available_at`, and must be longer than `delay`"))
     for key, fine, message in checks:
         if not fine:
             problems.add(key, message)

@@ -24,7 +24,7 @@ Route = Literal["independent", "alert", "inferred", "rule"]
 ROUTES: tuple[Route, ...] = ("independent", "alert", "inferred", "rule")  # best first
 
 
-_ORDERED = ("derive", "match")  # mappings whose order is that of the features
+_ORDERED = ("derive", "match", "packs")  # mappings whose order is that of the features
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Stream:
 
     ``path`` is absolute (a file or a glob) or a database URL with its ``${ENV}`` unexpanded; ``entities`` maps the
     entity's name to its column. ``delay`` is the constant lag until a row is known, ``available_at`` a column with it.
+    A row that came more than ``backfill`` after it happened is taken to be a bulk load of old rows, which the live feed
+    would have brought ``delay`` after it happened.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Stream:
     timezone: str | None = None
     available_at: str | None = None
     delay: Duration = 0
+    backfill: Duration | None = None
     sequence: str | None = None
     entities: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ("",)
@@ -65,6 +68,24 @@ class Events(Stream):
     later: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     pii: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """``[tables.NAME]``: facts about a key that hold from ``valid_from`` on (always, without it).
+
+    ``key`` is the table's column, ``on`` the column of the events that meets it (the same name, if None). Each of
+    ``columns`` becomes the feature ``NAME_column``: the value in force strictly before the event.
+    """
+
+    name: str
+    path: str
+    key: str
+    columns: tuple[str, ...]
+    on: str | None = None
+    valid_from: str | None = None
+    query: str | None = None
+    timezone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +140,8 @@ class FeatureGroup:
 
     ``by`` holds entity names of the event; ``match`` maps an entity of the event to an entity or column of the source
     and replaces ``by``. ``over`` holds windows in microseconds, None for "ever". ``compute`` holds texts like
-    ``"count"`` or ``"sum(amount_usd)"``. ``prior`` and ``strength`` are p0 and m of ``rate``.
+    ``"count"`` or ``"sum(amount_usd)"``. ``where`` may compare a row with the current event (``event.COLUMN``).
+    ``prior`` and ``strength`` are p0 and m of ``rate``.
     """
 
     source: str
@@ -132,6 +154,28 @@ class FeatureGroup:
     offset: Duration = 0
     prior: float = 0.01
     strength: float = 20.0
+
+
+@dataclass(frozen=True)
+class NetworkGroup:
+    """One ``[[network]]`` table: members linked through shared values (``link``) or by payments (``edge``).
+
+    ``of`` is the entity of the event whose place in the network is asked (None: the first entity of the events);
+    ``link`` holds entities whose values join members, ``edge`` the two entities of one payment. ``bad`` is the entity
+    of a confirmed fraud that makes a member known bad (None: ``of``). A value with more than ``max_degree`` members
+    links nothing from then on. ``over`` is for ``passed`` and ``passing_time`` alone.
+    """
+
+    compute: tuple[str, ...]
+    source: str = "events"
+    of: str | None = None
+    link: tuple[str, ...] = ()
+    edge: tuple[str, ...] = ()
+    bad: str | None = None
+    max_degree: int = 20
+    where: str | None = None
+    name: str | None = None
+    over: tuple[Duration | None, ...] = (None,)
 
 
 @dataclass(frozen=True)
@@ -216,8 +260,10 @@ class Recipe:
     events: Events
     labels: Labels
     sources: Mapping[str, Stream] = field(default_factory=dict)
+    tables: Mapping[str, Reference] = field(default_factory=dict)
     rule: Rule | None = None
     features: tuple[FeatureGroup, ...] = ()
+    network: tuple[NetworkGroup, ...] = ()
     derive: Mapping[str, str] = field(default_factory=dict)
     train: Train = field(default_factory=Train)
     backtest: Backtest = field(default_factory=Backtest)

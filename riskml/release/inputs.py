@@ -106,7 +106,8 @@ def declare_inputs(
     from riskml.expression import parse
 
     fields = [Field(name, _kind(schema, name), "input") for name in plan.inputs]
-    fields += [Field(node.name, "number", "feature") for node in plan.nodes]
+    fields += [Field(item.name, _kind(schema, item.name), "feature") for item in plan.lookups]
+    fields += [Field(item.name, "number", "feature") for item in plan.history]
     known = {field.name for field in fields}
     derived: dict[str, tuple[str, ...]] = {}
     for item in plan.derived:

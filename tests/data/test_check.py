@@ -19,7 +19,7 @@ from riskml.data.check import CheckReport, Finding, check
 from riskml.data.columns import COMMON, check_inputs
 from riskml.data.leaks import separation
 from riskml.data.tables import read_tables
-from riskml.features.plan import compile_plan
+from riskml.features.compile import compile_plan
 from riskml.learning.schema import learn_schema
 from riskml.recipe.spec import DAY, Events, FeatureGroup, Labels, Recipe, Rule, RuleVersion, Stream, Threat
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from riskml.errors import RecipeError, ReleaseError
-from riskml.features.plan import FeaturePlan, compile_plan
+from riskml.features.compile import compile_plan
+from riskml.features.plan import FeaturePlan
 from riskml.recipe.spec import DAY, HOUR, Events, FeatureGroup, Labels, Recipe, Rule, Stream, Threat
 
 
@@ -124,7 +125,7 @@ def test_unknown_fields_are_refused() -> None:
         (recipe(group("logins", "count", by=())), "needs `by` or `match`"),
         (recipe(group("logins", "count", where="ok == 0")), "name.*is missing"),
         (recipe(group("logins", "count", where="ok ==", name="x")), "where"),
-        (recipe(group("events", "count", where="amount > event.amount", name="x")), "not available in a filter"),
+        (recipe(group("events", "count", where="amount > event.status", name="x")), "event.status` is set after"),
         (recipe(group("events", "count", where="is_fraud == 1", name="x")), "`is_fraud` is the label"),
         (recipe(group("events", "mean(is_fraud)")), "`is_fraud` is the label"),
         (recipe(group("logins", "count", offset=-1, name="x")), "must not be negative"),
