@@ -105,8 +105,8 @@ def _join(files: Sequence[Path], frames: Sequence[pd.DataFrame]) -> pd.DataFrame
 def _read_file(file: Path, exact: Collection[str], times: Collection[str]) -> pd.DataFrame:
     suffixes = file.name.lower().split(".")[1:]
     try:
-        if "parquet" in suffixes or "pq" in suffixes or _starts_as_parquet(file):
-            frame = _from_arrow(pq.ParquetFile(file).read(), exact)
+        if is_parquet(file):
+            frame = from_arrow(pq.ParquetFile(file).read(), exact)
             _refuse_twins(frame.columns, str(file))
             return frame
         if "csv" in suffixes or "tsv" in suffixes or "txt" in suffixes:
@@ -153,7 +153,11 @@ def _other_encoding(file: Path) -> tuple[str, str]:
     )
 
 
-def _starts_as_parquet(file: Path) -> bool:
+def is_parquet(file: Path) -> bool:
+    """Whether the file is Parquet by its name or, with another name, by its first bytes."""
+    suffixes = file.name.lower().split(".")[1:]
+    if "parquet" in suffixes or "pq" in suffixes:
+        return True
     with file.open("rb") as stream:
         return stream.read(4) == b"PAR1"
 
@@ -162,7 +166,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
-def _from_arrow(table: pa.Table, exact: Collection[str]) -> pd.DataFrame:
+def from_arrow(table: pa.Table, exact: Collection[str]) -> pd.DataFrame:
     """An Arrow table as a frame; whole numbers with nulls stay whole where they are identifiers."""
     columns: list[pd.Series[Any]] = []
     for name, column in zip(table.column_names, table.columns, strict=True):

@@ -59,9 +59,9 @@ def read_tables(recipe: Recipe) -> Tables:
         UsageError: a file or an environment variable is missing.
         DataError: the content breaks the recipe's contract; the message says where, without showing rows.
     """
-    events = _read_stream(recipe.events, _event_columns(recipe))
-    sources = {name: _read_stream(stream, _stream_columns(stream)) for name, stream in recipe.sources.items()}
-    labels = _read_labels(recipe.labels)
+    events = read_stream(recipe.events, event_columns(recipe))
+    sources = {name: read_stream(stream, stream_columns(stream)) for name, stream in recipe.sources.items()}
+    labels = read_label_rows(recipe.labels)
     known: list[Micros] = [events.time, *(table.time for table in sources.values())]
     if labels is not None and recipe.labels.known_at:
         known.append(to_micros(labels[recipe.labels.known_at], recipe.labels.timezone))
@@ -78,14 +78,15 @@ def read_tables(recipe: Recipe) -> Tables:
     )
 
 
-def _read_stream(stream: Stream, columns: Mapping[str, str]) -> Table:
+def read_stream(stream: Stream, columns: Mapping[str, str]) -> Table:
+    """One stream read whole; ``columns`` are those it must have, each with the key of the recipe that names it."""
     exact = [*([stream.id] if stream.id else []), *stream.entities.values()]
     times = [name for name in (stream.time, stream.available_at) if name]
     if isinstance(stream, Events):
         times += stream.later.values()
     frame = read_frame(stream.path, query=stream.query, exact=exact, times=times)
-    _require(frame, columns, f"[{_section(stream)}]", stream.path)
-    frame, duplicates = _without_copies(frame, stream)
+    require_columns(frame, columns, f"[{_section(stream)}]", stream.path)
+    frame, duplicates = without_copies(frame, stream)
     time = to_micros(frame[stream.time], stream.timezone)
     lost = np.flatnonzero(time == NEVER)
     if len(lost):
@@ -97,13 +98,14 @@ def _read_stream(stream: Stream, columns: Mapping[str, str]) -> Table:
         stream=stream,
         frame=frame,
         time=time,
-        available_at=_availability(frame, stream, time),
+        available_at=availability(frame, stream, time),
         fingerprint=fingerprint(frame),
         duplicates=duplicates,
     )
 
 
-def _read_labels(labels: Labels) -> pd.DataFrame | None:
+def read_label_rows(labels: Labels) -> pd.DataFrame | None:
+    """The rows of the label table; None where the label is a column of the events."""
     if labels.path is None:
         return None
     exact = tuple(labels.match.values())
@@ -114,7 +116,7 @@ def _read_labels(labels: Labels) -> pd.DataFrame | None:
         name = getattr(labels, key)
         if name:
             columns[name] = key
-    _require(frame, columns, "[labels]", labels.path)
+    require_columns(frame, columns, "[labels]", labels.path)
     return frame
 
 
@@ -122,7 +124,7 @@ def _section(stream: Stream) -> str:
     return "events" if isinstance(stream, Events) else f"sources.{stream.name}"
 
 
-def _stream_columns(stream: Stream) -> dict[str, str]:
+def stream_columns(stream: Stream) -> dict[str, str]:
     """Each column a stream declares, with the key that names it."""
     columns = {stream.time: "time"}
     for key in ("id", "available_at", "sequence"):
@@ -134,10 +136,10 @@ def _stream_columns(stream: Stream) -> dict[str, str]:
     return columns
 
 
-def _event_columns(recipe: Recipe) -> dict[str, str]:
+def event_columns(recipe: Recipe) -> dict[str, str]:
     """Each column of the events that the recipe declares anywhere outside expressions."""
     events = recipe.events
-    columns = _stream_columns(events)
+    columns = stream_columns(events)
     if events.amount:
         columns.setdefault(events.amount, "amount")
     for name, clock in events.later.items():
@@ -159,7 +161,7 @@ _RULE_COLUMNS = ("fired", "release_chance", "action", "decided_by", "bypass")
 assert set(_RULE_COLUMNS) <= set(Rule.__dataclass_fields__)
 
 
-def _require(frame: pd.DataFrame, columns: Mapping[str, str], section: str, path: str) -> None:
+def require_columns(frame: pd.DataFrame, columns: Mapping[str, str], section: str, path: str) -> None:
     """Refuse declared columns that the file lacks, all at once."""
     absent = [name for name in columns if name not in frame.columns]
     if not absent:
@@ -173,7 +175,7 @@ def _require(frame: pd.DataFrame, columns: Mapping[str, str], section: str, path
     raise DataError(f"{section}: {plural} {said} missing from `{name_of(path)}`", hint)
 
 
-def _without_copies(frame: pd.DataFrame, stream: Stream) -> tuple[pd.DataFrame, int]:
+def without_copies(frame: pd.DataFrame, stream: Stream) -> tuple[pd.DataFrame, int]:
     """The frame without exact copies of earlier rows, and how many there were."""
     rows = len(frame)
     if stream.id is None:
@@ -223,7 +225,7 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _availability(frame: pd.DataFrame, stream: Stream, time: Micros) -> Micros:
+def availability(frame: pd.DataFrame, stream: Stream, time: Micros) -> Micros:
     """When each row became known: its own column, or its time and the constant delay; events at once."""
     if isinstance(stream, Events):
         return time
