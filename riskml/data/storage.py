@@ -11,7 +11,7 @@ import glob
 import os
 import re
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,29 @@ def find_files(path: str) -> list[Path]:
     beside = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
     hint = near_matches(place.name, beside) or "paths in a recipe are relative to the recipe"
     raise UsageError(f"there is no file `{path}`", hint)
+
+
+def require_columns(frame: pd.DataFrame, columns: Mapping[str, str], section: str, path: str) -> None:
+    """Refuse declared columns that the frame lacks, all at once.
+
+    Args:
+        columns: each column with the key that declares it.
+        section: the recipe's table, such as ``[events]``.
+        path: where the frame was read.
+
+    Raises:
+        DataError: a column is missing; the hint names near matches.
+    """
+    absent = [name for name in columns if name not in frame.columns]
+    if not absent:
+        return
+    said = ", ".join(f"`{name}` ({columns[name]})" for name in absent)
+    hints = [near_matches(name, frame.columns) for name in absent]
+    if len(absent) > 1:
+        hints = [f"{name}: {hint}" for name, hint in zip(absent, hints, strict=True) if hint]
+    plural = "columns" if len(absent) > 1 else "column"
+    hint = "; ".join(hint for hint in hints if hint) or f"the file has {', '.join(map(str, frame.columns[:20]))}"
+    raise DataError(f"{section}: {plural} {said} missing from `{name_of(path)}`", hint)
 
 
 def _join(files: Sequence[Path], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A recipe in, its tables out: events, sources and labels as read, with their clocks and a fingerprint of the content.
+"""A recipe in, its tables out: events, sources, labels and references, with clocks and one fingerprint of the content.
 
 Row order is the file's. Exact duplicate rows are dropped and counted; values that mean "no such entity" become null.
 Refuses missing files and columns (with near matches), empty tables, times without a zone, null times and identifiers,
@@ -8,8 +8,8 @@ and one identifier with two contents. Never changes a file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 
 from riskml.data.clock import NEVER, Micros, to_micros
-from riskml.data.storage import name_of, plain, read_frame
-from riskml.errors import DataError, near_matches
+from riskml.data.fingerprint import fingerprint
+from riskml.data.references import ReferenceTable, read_reference
+from riskml.data.storage import read_frame, require_columns
+from riskml.errors import DataError
 from riskml.recipe.spec import Events, Labels, Recipe, Rule, Stream
 
 __all__ = ["NEVER", "Table", "Tables", "fingerprint", "read_tables", "to_micros"]
@@ -29,7 +31,8 @@ class Table:
     """One stream of n rows, in file order.
 
     ``time`` and ``available_at`` are int64[n] microseconds UTC; ``available_at`` is never before ``time`` and ``NEVER``
-    where it is null. ``duplicates`` counts the exact copies that were dropped.
+    where it is null. ``duplicates`` counts the exact copies that were dropped, ``backfilled`` the rows that came so
+    late that they are taken for a bulk load.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Table:
     available_at: Micros
     fingerprint: str
     duplicates: int
+    backfilled: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Tables:
     labels: pd.DataFrame | None
     as_of: int
     fingerprint: str
+    references: Mapping[str, ReferenceTable] = field(default_factory=dict)
 
 
 def read_tables(recipe: Recipe) -> Tables:
@@ -59,14 +64,16 @@ def read_tables(recipe: Recipe) -> Tables:
         UsageError: a file or an environment variable is missing.
         DataError: the content breaks the recipe's contract; the message says where, without showing rows.
     """
-    events = read_stream(recipe.events, event_columns(recipe))
+    events = read_stream(recipe.events, event_columns(recipe), looked_up(recipe))
     sources = {name: read_stream(stream, stream_columns(stream)) for name, stream in recipe.sources.items()}
+    references = {name: read_reference(table) for name, table in recipe.tables.items()}
     labels = read_label_rows(recipe.labels)
     known: list[Micros] = [events.time, *(table.time for table in sources.values())]
     if labels is not None and recipe.labels.known_at:
         known.append(to_micros(labels[recipe.labels.known_at], recipe.labels.timezone))
     latest = max(int(times[times != NEVER].max(initial=0)) for times in known)
     prints = [(table.name, table.fingerprint) for table in (events, *sources.values())]
+    prints += [(f"tables.{name}", table.fingerprint) for name, table in references.items()]
     if labels is not None:
         prints.append(("labels", fingerprint(labels)))
     return Tables(
@@ -75,12 +82,18 @@ def read_tables(recipe: Recipe) -> Tables:
         labels=labels,
         as_of=latest if recipe.threat.as_of is None else recipe.threat.as_of,
         fingerprint=hashlib.sha256(repr(sorted(prints)).encode()).hexdigest(),
+        references=MappingProxyType(references),
     )
 
 
-def read_stream(stream: Stream, columns: Mapping[str, str]) -> Table:
-    """One stream read whole; ``columns`` are those it must have, each with the key of the recipe that names it."""
-    exact = [*([stream.id] if stream.id else []), *stream.entities.values()]
+def read_stream(stream: Stream, columns: Mapping[str, str], keys: Sequence[str] = ()) -> Table:
+    """One stream read whole.
+
+    Args:
+        columns: those it must have, each with the key of the recipe that names it.
+        keys: columns that identify something, beside its id and its entities.
+    """
+    exact = [*([stream.id] if stream.id else []), *stream.entities.values(), *keys]
     times = [name for name in (stream.time, stream.available_at) if name]
     if isinstance(stream, Events):
         times += stream.later.values()
@@ -101,6 +114,7 @@ def read_stream(stream: Stream, columns: Mapping[str, str]) -> Table:
         available_at=availability(frame, stream, time),
         fingerprint=fingerprint(frame),
         duplicates=duplicates,
+        backfilled=int(bulk_loaded(frame, stream, time).sum()),
     )
 
 
@@ -154,25 +168,13 @@ def event_columns(recipe: Recipe) -> dict[str, str]:
             columns.setdefault(name, f"rule.{key}")
     if recipe.labels.path is None and recipe.labels.label:
         columns.setdefault(recipe.labels.label, "labels.label")
+    for table in recipe.tables.values():
+        columns.setdefault(table.on or table.key, f"tables.{table.name}.on")
     return columns
 
 
 _RULE_COLUMNS = ("fired", "release_chance", "action", "decided_by", "bypass")
 assert set(_RULE_COLUMNS) <= set(Rule.__dataclass_fields__)
-
-
-def require_columns(frame: pd.DataFrame, columns: Mapping[str, str], section: str, path: str) -> None:
-    """Refuse declared columns that the file lacks, all at once."""
-    absent = [name for name in columns if name not in frame.columns]
-    if not absent:
-        return
-    said = ", ".join(f"`{name}` ({columns[name]})" for name in absent)
-    hints = [near_matches(name, frame.columns) for name in absent]
-    if len(absent) > 1:
-        hints = [f"{name}: {hint}" for name, hint in zip(absent, hints, strict=True) if hint]
-    plural = "columns" if len(absent) > 1 else "column"
-    hint = "; ".join(hint for hint in hints if hint) or f"the file has {', '.join(map(str, frame.columns[:20]))}"
-    raise DataError(f"{section}: {plural} {said} missing from `{name_of(path)}`", hint)
 
 
 def without_copies(frame: pd.DataFrame, stream: Stream) -> tuple[pd.DataFrame, int]:
@@ -226,35 +228,28 @@ def _is_number(word: str) -> bool:
 
 
 def availability(frame: pd.DataFrame, stream: Stream, time: Micros) -> Micros:
-    """When each row became known: its own column, or its time and the constant delay; events at once."""
+    """When each row became known: its own column, or its time and the constant delay; events at once.
+
+    A row of a bulk load is taken to have come by the live feed, ``delay`` after it happened.
+    """
     if isinstance(stream, Events):
         return time
-    if stream.available_at:
-        return np.maximum(to_micros(frame[stream.available_at], stream.timezone), time)
-    return time + stream.delay
+    if not stream.available_at:
+        return time + stream.delay
+    known = np.maximum(to_micros(frame[stream.available_at], stream.timezone), time)
+    return np.where(bulk_loaded(frame, stream, time), time + stream.delay, known)
 
 
-def fingerprint(frame: pd.DataFrame) -> str:
-    """SHA-256 over names, kinds and values of all columns in order; the same for the same content anywhere."""
-    digest = hashlib.sha256(f"{len(frame)} rows".encode())
-    for name in frame.columns:
-        values, kind = _hashable(frame[name])
-        digest.update(f"\n{name}\t{kind}\n".encode())
-        digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()
+def bulk_loaded(frame: pd.DataFrame, stream: Stream, time: Micros) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Rows that came more than ``backfill`` after they happened: bool[n]; a row that never came is none of them."""
+    if stream.backfill is None or not stream.available_at:
+        return np.zeros(len(time), dtype=bool)
+    known = to_micros(frame[stream.available_at], stream.timezone)
+    came = known != NEVER
+    late: np.ndarray[Any, np.dtype[np.bool_]] = came & (np.where(came, known, time) - time > stream.backfill)
+    return late
 
 
-def _hashable(series: pd.Series[Any]) -> tuple[Any, str]:
-    if pd.api.types.is_extension_array_dtype(series.dtype):
-        series = plain(series, exact=True)
-    if isinstance(series.dtype, pd.DatetimeTZDtype):
-        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-    if pd.api.types.is_datetime64_dtype(series.dtype):
-        return series.to_numpy().astype("datetime64[us]").astype(np.int64), "time"
-    if pd.api.types.is_extension_array_dtype(series.dtype):
-        null = series.isna().to_numpy(dtype=bool)
-        return np.concatenate([series.fillna(0).to_numpy(dtype=np.int64), null.astype(np.int64)]), "whole"
-    if series.dtype == object:
-        return pd.util.hash_array(series.to_numpy(), categorize=True), "text"
-    values = series.to_numpy()
-    return (values.astype(np.int64) if values.dtype.kind == "m" else values), str(values.dtype)
+def looked_up(recipe: Recipe) -> tuple[str, ...]:
+    """Columns of the events that reference tables are asked about."""
+    return tuple(dict.fromkeys(table.on or table.key for table in recipe.tables.values()))
