@@ -25,9 +25,9 @@ def kernel(function: Function) -> Function:
     before = config.CACHE_DIR
     config.CACHE_DIR = str(folder or "")  # read only while the kernel is declared
     try:
-        made: Any = numba.njit(nogil=True, cache=folder is not None)(function)
+        made: Any = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(function)
     except RuntimeError:  # the folder became unusable: compile in memory
-        made = numba.njit(nogil=True)(function)
+        made = numba.njit(nogil=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before
     return cast(Function, made)

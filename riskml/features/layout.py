@@ -64,6 +64,31 @@ class Layout:
         for job in jobs:
             job.result()
 
+    def split(self, items: int, kernel: Callable[..., None], *arguments: Any) -> None:
+        """Run a kernel over ``items`` equal things, on threads where it is worth it."""
+        if self.pool is None or items < _WORTH_THREADS:
+            kernel(0, items, *arguments)
+            return
+        edges = np.linspace(0, items, 4 * self.threads + 1).astype(np.int64)
+        jobs = [self.pool.submit(kernel, int(a), int(b), *arguments) for a, b in pairwise(edges)]
+        for job in jobs:
+            job.result()
+
+    def only(self, keys: Ints) -> tuple[Layout, Ints]:
+        """The layout of some of the keys, and which queries of this one it has."""
+        at, queries = _members(self.starts, keys), _members(self.queries.starts, keys)
+        smaller = Queries(self.queries.rows[queries], _starts(self.queries.starts, keys), self.queries.time[queries])
+        rows = Layout(
+            smaller,
+            self.rows[at],
+            _starts(self.starts, keys),
+            self.time[at],
+            self.visible[at],
+            self.pool,
+            self.threads,
+        )
+        return rows, queries
+
     def out(self) -> Floats:
         """Room for one answer per query, all 0."""
         return np.zeros(len(self.queries.rows), np.float64)
@@ -179,3 +204,13 @@ def sort_within(starts: Ints, values: Ints) -> Ints:
     keys = len(starts) - 1
     key = np.repeat(np.arange(keys), np.diff(starts))
     return kernels.group(key, np.argsort(values, kind="stable"), keys)[0]
+
+
+def _starts(starts: Ints, keys: Ints) -> Ints:
+    return np.r_[0, np.cumsum(starts[keys + 1] - starts[keys])]
+
+
+def _members(starts: Ints, keys: Ints) -> Ints:
+    """Positions of all that belongs to the keys."""
+    ends = _starts(starts, keys)
+    return np.asarray(np.repeat(starts[keys] - ends[:-1], np.diff(ends)) + np.arange(ends[-1]), dtype=np.int64)

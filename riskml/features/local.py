@@ -7,10 +7,11 @@ does not depend on the order of rows, the number of threads or anything at or af
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,14 +19,14 @@ import numpy.typing as npt
 
 from riskml.errors import DataError, ExpressionError
 from riskml.expression import EVENT_TIME, as_columns, parse
-from riskml.features import kernels
+from riskml.features import fused, kernels, tile
 from riskml.features.aggregates import of_numbers, of_rows
 from riskml.features.keys import combine, shared_codes, value_codes
 from riskml.features.layout import Layout, Queries, Window, count_spans
 from riskml.features.naming import OF_NUMBERS, OF_VALUES
 from riskml.features.outcomes import Spans, outcome_spans
 from riskml.features.plan import Derived, FeaturePlan, Node
-from riskml.features.source import Source, numbers_of, sources_of
+from riskml.features.source import Source, by_time, numbers_of, sources_of
 from riskml.features.table import FeatureTable
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def compute(
         columns[name] = _raw(own, name)
     total = len(plan.nodes) + len(plan.derived)
     made: dict[str, Floats32] = {}
-    for node, values in node_values(plan, tables, labels, threads):
-        made[node.name] = rounded(values)
+    for node, values in _node_columns(plan, tables, labels, threads, np.float32):
+        made[node.name] = values
         if progress is not None:
             progress("features", len(made), total)
     columns |= {node.name: made[node.name] for node in plan.nodes}
@@ -98,9 +99,15 @@ def _raw(events: Source, name: str) -> Any:
 
 def node_values(plan: FeaturePlan, tables: Tables, labels: LabelLog, threads: int = 2) -> Iterator[tuple[Node, Floats]]:
     """Each node with its float64 values [n], before rounding; grouped so that work is shared, not in plan order."""
+    return _node_columns(plan, tables, labels, threads, np.float64)
+
+
+def _node_columns(
+    plan: FeaturePlan, tables: Tables, labels: LabelLog, threads: int, dtype: type[np.floating[Any]]
+) -> Iterator[tuple[Node, Any]]:
     several = threads > 1
     with ThreadPoolExecutor(threads) if several else nullcontext() as pool:
-        engine = _Engine(tables, labels, pool, threads)
+        engine = _Engine(tables, labels, pool, threads, dtype)
         groups: dict[tuple[Any, ...], list[Node]] = {}
         for node in plan.nodes:
             groups.setdefault((node.source, node.keys, node.source_keys), []).append(node)
@@ -111,38 +118,62 @@ def node_values(plan: FeaturePlan, tables: Tables, labels: LabelLog, threads: in
 class _Engine:
     """The state of one computation: streams, and what several nodes share."""
 
-    def __init__(self, tables: Tables, labels: LabelLog, pool: ThreadPoolExecutor | None, threads: int) -> None:
-        self.tables, self.labels, self.pool, self.threads = tables, labels, pool, threads
+    def __init__(
+        self,
+        tables: Tables,
+        labels: LabelLog,
+        pool: ThreadPoolExecutor | None,
+        threads: int,
+        dtype: type[np.floating[Any]],
+    ) -> None:
+        self.tables, self.labels, self.pool, self.threads, self.dtype = tables, labels, pool, threads, dtype
         self.sources = sources_of(tables, labels)
         self.events = self.sources["events"]
-        self.by_time = np.argsort(self.events.time, kind="stable")
+        self.by_time = by_time(self.events.time)
         self.orders: dict[str, Ints] = {}
         self.masks: dict[tuple[Any, ...], Mask | None] = {}
         self.codes: dict[tuple[str, str], tuple[Ints, int]] = {}
         self.numbers: dict[tuple[str, str], Floats] = {}
         self.spans: Spans | None = None
 
-    def of_keys(self, nodes: list[Node]) -> Iterator[tuple[Node, Floats]]:
+    def of_keys(self, nodes: list[Node]) -> Iterator[tuple[Node, Any]]:
         """Nodes of one source and key: the events are laid out once, the rows once per filter and clock."""
         first = nodes[0]
         source = self.source(first.source)
         left, right, size = self.key_codes(first, source)
         rows, starts = kernels.group(left, self.by_time, size)
         queries = Queries(rows, starts, self.events.time[rows])
+        place = fused.invert(rows, len(left))
         groups: dict[tuple[Any, ...], list[Node]] = {}
         for node in nodes:
             groups.setdefault((node.aggregate == "rate", *self.layout_key(node)), []).append(node)
         for (rated, *_), members in groups.items():
             layout = self.layout(members[0], source, right, queries, empty=rated)
-            found: Iterator[tuple[Node, Floats]]
             if rated:
                 found = ((node, self.rate(node, layout, right)) for node in members)
-            else:
-                found = self.of_layout(members, source, layout)
-            for node, values in found:
-                full = np.full(len(left), np.nan)
-                full[queries.rows] = values
-                yield node, full
+                yield from self.placed(found, queries)
+                continue
+            plain = [node for node in members if node.aggregate in tile.KINDS]
+            reads = tile.Reads(self.numbers_of(source), self.codes_of(source))
+            slow = partial(self.of_layout, source=source)
+            yield from tile.columns(layout, plain, reads, place, self.dtype, slow)
+            others = [node for node in members if node.aggregate not in tile.KINDS]
+            yield from self.placed(self.of_layout(others, layout, source), queries)
+
+    def placed(self, found: Iterable[tuple[Node, Floats]], queries: Queries) -> Iterator[tuple[Node, Any]]:
+        """Values per query as columns by event."""
+        for node, values in found:
+            full = np.full(len(self.events.time), np.nan, self.dtype)
+            full[queries.rows] = values if self.dtype == np.float64 else rounded(values)
+            yield node, full
+
+    def numbers_of(self, source: Source) -> dict[str, Floats]:
+        """Numbers of the source that were read so far, by column."""
+        return {column: values for (name, column), values in self.numbers.items() if name == source.name}
+
+    def codes_of(self, source: Source) -> dict[str, tuple[Ints, int]]:
+        """Codes of the source that were made so far, by column."""
+        return {column: values for (name, column), values in self.codes.items() if name == source.name}
 
     def source(self, name: str) -> Source:
         """The stream of that name."""
@@ -217,10 +248,12 @@ class _Engine:
             codes if mask is None else np.where(mask, codes, -1), self.orders[node.source], queries.keys
         )
         visible = source.visible_from(self.read_by(node))
-        return Layout(queries, rows, starts, source.time[rows], visible[rows], self.pool, self.threads)
+        time = source.time[rows]
+        seen = time if visible is source.time else visible[rows]
+        return Layout(queries, rows, starts, time, seen, self.pool, self.threads)
 
-    def of_layout(self, nodes: list[Node], source: Source, layout: Layout) -> Iterator[tuple[Node, Floats]]:
-        """Nodes over the same rows: windows, values and merges are shared."""
+    def of_layout(self, nodes: list[Node], layout: Layout, source: Source) -> Iterator[tuple[Node, Floats]]:
+        """Nodes over the same rows, one by one: windows, values and merges are shared."""
         windows: dict[tuple[int, int | None], Window] = {}
         values: dict[str, Any] = {}
         merges: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
