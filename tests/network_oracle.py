@@ -12,45 +12,54 @@ from riskml.expression import parse
 from tests.oracle import confirmed, plain
 
 
-def network_oracle(network, tables, labels):
-    """The network's value for every event, None for null."""
-    own = tables.events.stream.entities[network.of]
-    members = [plain(value) for value in tables.events.frame[own]]
-    rows, bad, linked = records(network, tables), known_bad(network, tables, labels), None
-    if network.measure not in ("passed", "passing_time"):
-        linked = linking(network, rows)
-    out = []
-    for member, t in zip(members, tables.events.time.tolist(), strict=True):
-        if member is None:
-            out.append(None)
-        elif linked is None:
-            out.append(flow(network, rows, member, t))
+def network_oracle(networks, tables, labels):
+    """For networks that differ in their measures alone: each one's value for every event, None for null."""
+    shape = networks[0]
+    own = tables.events.stream.entities[shape.of]
+    members = list(zip(cells(tables.events.frame[own]), tables.events.time.tolist(), strict=True))
+    rows, bad = records(shape, tables), known_bad(shape, tables, labels)
+    linked = linking(shape, rows)
+    for network in networks:
+        assert network.links == shape.links and network.where == shape.where
+        if network.measure in ("passed", "passing_time"):
+            yield [None if member is None else flow(network, rows, member, t) for member, t in members]
         else:
-            out.append(place(network, linked, bad, member, t))
-    return out
+            yield [None if member is None else place(network, linked, bad, member, t) for member, t in members]
+
+
+def cells(column):
+    """A column as Python values."""
+    return [plain(value) for value in column]
 
 
 def records(network, tables):
     """Rows of the source that pass the filter, in order of time, sequence and id."""
     table = tables.sources.get(network.source, tables.events)
     stream, rows = table.stream, []
-    columns = {name: [plain(value) for value in table.frame[name]] for name in table.frame.columns}
+    where = parse(network.where) if network.where else None
+    columns = {name: cells(table.frame[name]) for name in table.frame.columns}
     for i, (time, available) in enumerate(zip(table.time.tolist(), table.available_at.tolist(), strict=True)):
         row = {name: values[i] for name, values in columns.items()}
-        if network.where and parse(network.where).evaluate_row(row) in (None, 0.0):
+        if where and where.evaluate_row(row) in (None, 0.0):
             continue
+        since = available
+        for name in set(where.columns if where else ()) & set(getattr(stream, "later", {})):
+            since = max(since, set_at(stream, row, name))
         order = (time, row[stream.sequence] if stream.sequence else 0, row[stream.id])
-        rows.append({"time": time, "available": available, "order": order, "row": row, "stream": stream})
+        rows.append({"time": time, "since": since, "order": order, "row": row, "stream": stream})
     return sorted(rows, key=lambda r: r["order"])
 
 
-def visible(network, record, columns):
+def set_at(stream, row, name):
+    """When a later column of a row is set."""
+    when = row[stream.later[name]]
+    return math.inf if when is None else when.value // 1000
+
+
+def visible(record, columns):
     """From when on a row can be read through these columns: not before the last of them is set."""
-    known, later = record["available"], getattr(record["stream"], "later", {})
-    for name in {*columns, *(parse(network.where).columns if network.where else ())} & set(later):
-        set_at = record["row"][later[name]]
-        known = max(known, math.inf if set_at is None else set_at.value // 1000)
-    return known
+    later = [name for name in columns if name in getattr(record["stream"], "later", {})]
+    return max([record["since"], *(set_at(record["stream"], record["row"], name) for name in later)])
 
 
 def linking(network, rows):
@@ -58,7 +67,7 @@ def linking(network, rows):
     first = {}
     for record in rows:
         for member, knot, columns in touched(network, record["row"]):
-            since = visible(network, record, columns)
+            since = visible(record, columns)
             first[member, knot] = min(since, first.get((member, knot), since))
     linked = {}
     for (member, knot), since in first.items():
@@ -86,11 +95,10 @@ def touched(network, row):
 
 def known_bad(network, tables, labels):
     """Member -> when it was first known for a confirmed fraud."""
-    first = {}
+    first, members = {}, cells(tables.events.frame[network.bad])
     for event, known in confirmed(labels).items():
-        member = plain(tables.events.frame[network.bad].iloc[event])
         known = max(known, int(tables.events.time[event]))
-        first[member] = min(known, first.get(member, known))
+        first[members[event]] = min(known, first.get(members[event], known))
     return first
 
 
@@ -132,7 +140,7 @@ def flow(network, rows, member, t):
     last, waits = None, []
     for record in rows:
         row, amount = record["row"], record["row"][network.column] if network.column else 1
-        seen = start <= record["time"] < t and visible(network, record, columns) < t
+        seen = start <= record["time"] < t and visible(record, columns) < t
         if not seen or row[sender] == row[receiver] or amount is None or amount <= 0:
             continue
         if row[receiver] == member:

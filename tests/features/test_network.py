@@ -22,8 +22,9 @@ def check_against_oracle(world: World) -> None:
     """Float64 values within 1e-9 of the oracle, and nulls in the same places."""
     found = dict(network_values(world.plan.networks, world.tables, world.labels, threads=2))
     assert list(found) and set(found) == set(world.plan.networks)
-    for network in world.plan.networks:
-        expected = [np.nan if v is None else v for v in network_oracle(network, world.tables, world.labels)]
+    oracle = network_oracle(world.plan.networks, world.tables, world.labels)
+    for network, values in zip(world.plan.networks, oracle, strict=True):
+        expected = [np.nan if v is None else v for v in values]
         np.testing.assert_allclose(found[network], expected, rtol=1e-9, atol=0, err_msg=str(network))
 
 
