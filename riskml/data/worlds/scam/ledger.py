@@ -77,7 +77,7 @@ def settle(
     opening = np.round(people.usual * rng.lognormal(np.log(3.5), 0.7, len(people)), 2)
     age = np.floor((moves.time - moves.added) / SECOND).to_numpy(dtype=np.float64)
     logged = np.where(rng.random(count) < 0.01, np.nan, age)
-    online = np.where(rng.random(count) < 0.004, np.nan, logged)
+    online = np.where(rng.random(count) < 0.02, np.nan, logged)
     young = (moves.time >= RULE.since).to_numpy() & (np.isnan(online) | (online < RULE.young / SECOND))
     released = rng.random(count) < RULE.release_chance
     amount, balance, fired = _walk(moves, deposits, opening, young, released)

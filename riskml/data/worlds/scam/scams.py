@@ -18,7 +18,6 @@ from riskml.data.worlds.scam.rows import Life
 from riskml.data.worlds.scam.settings import (
     CODES,
     DAY,
-    DAYS,
     HOUR,
     INVESTMENT,
     MINUTE,
@@ -35,8 +34,9 @@ from riskml.data.worlds.scam.settings import (
     Ints,
 )
 
-CREWS = 30
-VICTIMS = 470
+CREWS = 36
+VICTIMS = 500
+LAST_CREW = 195  # days
 ADAPTS_WITHIN = 30 * DAY
 ADAPTED_SHARE = 0.5
 _DROPS_APART = 8
@@ -62,7 +62,7 @@ class Aim:
 def coached(rng: np.random.Generator, people: People) -> Life:
     """Every withdrawal victims are told to make, before any control has acted."""
     aim = _aims(rng, people)
-    quick = rng.random(len(aim.user)) < 0.6
+    quick = rng.random(len(aim.user)) < 0.7
     lives = [_safe_account(rng, people, aim.pick(quick)), _investment(rng, people, aim.pick(~quick))]
     names = ("moves", "sessions", "changes", "deposits")
     return Life(*(pd.concat([getattr(life, name) for life in lives], ignore_index=True) for name in names))
@@ -72,19 +72,19 @@ def _aims(rng: np.random.Generator, people: People) -> Aim:
     """Crews come one after another, more of them later on; each works for some weeks and changes its addresses."""
     scale = len(people) / USERS
     crews, count = max(8, round(CREWS * scale)), round(VICTIMS * scale)
-    begin = DAYS * ((np.arange(crews) + rng.random(crews)) / crews) ** 0.8 - 14
-    crew = rng.integers(0, crews, count)
+    begin = LAST_CREW * ((np.arange(crews) + rng.random(crews)) / crews) ** 0.75 - 14
+    crew = (crews * rng.random(count) ** 0.75).astype(np.int64)
     progress = rng.beta(1.2, 1.4, count)
     day = begin[crew] + rng.uniform(20, 40, crews)[crew] * progress
-    weight = np.where(people.signup < START + 20 * DAY, np.minimum(people.usual, 4000) ** 0.4, 0.0)
+    weight = np.where(people.signup < START + 20 * DAY, np.minimum(people.usual, 4000) ** 0.8, 0.0)
     weight *= np.where(people.helped, 2.0, 1.0)
     user = rng.choice(len(people), count, replace=False, p=weight / weight.sum())
     drop = (progress * 5).astype(np.int64)
     time = START + (day * 86_400).astype(np.int64) * SECOND
     learned = np.clip((time - RULE.since) / ADAPTS_WITHIN, 0, 1) * ADAPTED_SHARE
     draw = rng.random(count)
-    # One victim in three is given an address of their own; others share the crew's of that week.
-    alone = rng.random(count) < 0.35
+    # More than half are given an address of their own; the others share the crew's of that week.
+    alone = rng.random(count) < 0.55
     address = np.where(alone, CODES.lone_drops + np.arange(count) * 8, CODES.drops + crew * _DROPS_APART + drop)
     modest, patient = draw < learned / 2, (draw >= learned / 2) & (draw < learned)
     chains = np.arange(count)
@@ -137,12 +137,12 @@ def _safe_account(rng: np.random.Generator, people: People, aim: Aim) -> Life:
 
 
 def _top_up(rng: np.random.Generator, people: People, user: Ints, time: Ints) -> pd.DataFrame:
-    return rows.deposits(user, time, people.usual[user] * 4.0 * rng.lognormal(0.0, 0.6, len(user)))
+    return rows.deposits(user, time, people.usual[user] * 5.0 * rng.lognormal(0.0, 0.6, len(user)))
 
 
 def _investment(rng: np.random.Generator, people: People, aim: Aim) -> Life:
     """Try it with a little first: two to four payments over days, each a few times the one before."""
-    steps = rng.integers(2, 5, len(aim.user))
+    steps = rng.integers(2, 4, len(aim.user)) + (rng.random(len(aim.user)) < 0.2)
     entry = np.repeat(np.arange(len(steps)), steps)
     first = np.cumsum(steps) - steps
     step = np.arange(len(entry)) - first[entry]

@@ -55,7 +55,7 @@ class Rule:
         return START + int(self.day * DAY)
 
 
-RULE: Final = Rule(130.0, 3000.0, DAY, 0.03, "amount_usd > 3000 and (address_age < 1d or address_age is null)")
+RULE: Final = Rule(110.0, 3000.0, DAY, 0.03, "amount_usd > 3000 and (address_age < 1d or address_age is null)")
 
 
 @dataclass(frozen=True)
