@@ -57,7 +57,7 @@ class Budget:
     @property
     def buffer(self) -> int:
         """Bytes of rows or answers that may wait in memory before they go to disk."""
-        return self.free // 8
+        return max(self.free // 8, 1)
 
     @property
     def batch(self) -> int:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from riskml.data.labels import LabelLog
 from riskml.data.tables import Tables
-from riskml.errors import DataError, UsageError
+from riskml.errors import UsageError
 from riskml.features.disk.budget import DEFAULT_MEMORY, Budget
 from riskml.features.disk.jobs import Job, jobs_of
 from riskml.features.disk.merge import Merger

@@ -1,7 +1,7 @@
 """A plan in, jobs out: which nodes are computed together, by which columns rows are split, and what each must read.
 
 Nodes that share a key share a job, and a node of several keys joins the job of one of them where there is one: rows of
-one user and device lie in the partition of that user. Networks reach across keys, so each job of networks holds all rows.
+one user and device lie in the partition of that user. Networks reach across keys, so their job holds all rows.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Merger:
         yield Batch(none, none, none, pa.schema([(name, types[name]) for name in columns]).empty_table())
 
     def _history(self) -> list[str]:
-        return [item.name for item in (*self.plan.nodes, *self.plan.networks)]
+        return [item.name for item in self.plan.history]
 
     def _columns(self) -> tuple[str, ...]:
         """Columns of the events that rows are judged by on their own."""

@@ -66,8 +66,9 @@ class Results:
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
-                for array in (np.ascontiguousarray(rows, dtype=np.int64), *values):
-                    file.write(array.data)
+                file.write(np.ascontiguousarray(rows, dtype=np.int64).data)
+                for column in values:
+                    file.write(column.data)
             self.written += size
         self._parts.append(_Part(tuple(columns), starts, len(rows), held, path))
 

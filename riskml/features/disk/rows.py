@@ -132,7 +132,9 @@ def restored(columns: pa.Table, kinds: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _restored(column: pa.ChunkedArray, kind: Any) -> pd.Series[Any]:
-    if kind == object:
+    if pa.types.is_boolean(column.type) and kind == np.float64:
+        column = column.cast(pa.int8())
+    if isinstance(kind, np.dtype) and kind.kind == "O":
         values = column.to_numpy(zero_copy_only=False) if not pa.types.is_null(column.type) else [None] * len(column)
         return pd.Series(values, dtype=object)
     if isinstance(kind, np.dtype) and kind.kind in "iufb":
@@ -141,8 +143,7 @@ def _restored(column: pa.ChunkedArray, kind: Any) -> pd.Series[Any]:
         null = column.is_null().to_numpy()
         values = column.fill_null(0).to_numpy().astype(kind.numpy_dtype)
         return pd.Series(pd.arrays.IntegerArray(values, np.array(null, dtype=bool)), dtype=kind)
-    series: pd.Series[Any] = column.to_pandas()
-    return series.astype(kind)
+    return pd.Series(column.to_pandas(), copy=False).astype(kind)
 
 
 def _type_of(series: pd.Series[Any]) -> pa.DataType:

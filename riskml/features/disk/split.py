@@ -174,8 +174,10 @@ class Split:
         types = self.streams[name].types
         fields = {n: pa.int64() for n in (_ROW, _TIME, _KNOWN, TIE)} | {_ASKED: pa.bool_()}
         fields |= {n: types[n] for n in self.columns[name] if n != TIE}
-        return pa.schema(list(fields.items())).empty_table().select(
-            [n for n in fields if n in _OWN or n in self.columns[name]]
+        return (
+            pa.schema(list(fields.items()))
+            .empty_table()
+            .select([n for n in fields if n in _OWN or n in self.columns[name]])
         )
 
     def _refuse_mixed_keys(self) -> None:
@@ -185,7 +187,12 @@ class Split:
             for role in roles:
                 for own, column in zip(self.job.keys, role, strict=True):
                     a, b = kind_of(events.types[own]), kind_of(self.streams[name].types[column])
-                    if a != b and "nothing" not in (a, b) and self._filled("events", own) and self._filled(name, column):
+                    if (
+                        a != b
+                        and "nothing" not in (a, b)
+                        and self._filled("events", own)
+                        and self._filled(name, column)
+                    ):
                         message = f"the key (events.{own} and {name}.{column}) meets {a} and {b}"
                         raise DataError(message, "store the key in the same type on both sides")
 
