@@ -23,11 +23,13 @@ from riskml.features import fused, kernels, tile
 from riskml.features.aggregates import of_numbers, of_rows
 from riskml.features.keys import combine, shared_codes, value_codes
 from riskml.features.layout import Layout, Queries, Window, count_spans
+from riskml.features.lookup import lookup_values
 from riskml.features.naming import OF_NUMBERS, OF_VALUES
 from riskml.features.outcomes import Spans, outcome_spans
 from riskml.features.plan import Derived, FeaturePlan, Node
-from riskml.features.source import Source, by_time, numbers_of, sources_of
+from riskml.features.source import Source, by_time, sources_of
 from riskml.features.table import FeatureTable
+from riskml.features.values import as_feature, rounded
 
 if TYPE_CHECKING:
     from riskml.data.labels import LabelLog
@@ -59,42 +61,20 @@ def compute(
     columns: dict[str, Any] = {}
     own = sources_of(tables, labels)["events"]
     for name in plan.inputs:
-        columns[name] = _raw(own, name)
+        columns[name] = as_feature(own.column(name), name, "the input", "derive a number from it, such as its age")
+    facts = lookup_values(plan.lookups, tables)
     total = len(plan.nodes) + len(plan.derived)
     made: dict[str, Floats32] = {}
     for node, values in _node_columns(plan, tables, labels, threads, np.float32):
         made[node.name] = values
         if progress is not None:
             progress("features", len(made), total)
-    columns |= {node.name: made[node.name] for node in plan.nodes}
-    columns |= _derived(plan.derived, made, tables)
+    columns |= facts | {node.name: made[node.name] for node in plan.nodes}
+    columns |= _derived(plan.derived, facts | made, tables)
     if progress is not None:
         progress("features", total, total)
     ids = events.frame[events.stream.id].to_numpy() if events.stream.id else np.arange(len(events.frame))
     return FeatureTable.build(columns, plan, np.asarray(ids), events.time)
-
-
-def rounded(values: Floats) -> Floats32:
-    """Float32 with NaN for everything that is not finite."""
-    with np.errstate(over="ignore"):
-        out = values.astype(np.float32)
-    out[~np.isfinite(out)] = np.nan
-    return out
-
-
-def _raw(events: Source, name: str) -> Any:
-    """A raw input: float32, or objects (text or None) for a category."""
-    column = events.column(name)
-    numbers = numbers_of(column)
-    if numbers is not None:
-        return rounded(numbers)
-    try:
-        values = as_columns(column.to_frame(name), [name])[name]
-    except ExpressionError as error:
-        raise DataError(f"the input {error.message}", error.hint) from None
-    if values.dtype != object:
-        raise DataError(f"the input `{name}` is a time", f"derive a number from it, such as `age({name})`")
-    return values
 
 
 def node_values(plan: FeaturePlan, tables: Tables, labels: LabelLog, threads: int = 2) -> Iterator[tuple[Node, Floats]]:
@@ -299,15 +279,15 @@ class _Engine:
             return np.asarray((frauds + node.strength * node.prior) / (frauds + goods + node.strength))
 
 
-def _derived(derived: tuple[Derived, ...], nodes: Mapping[str, Floats32], tables: Tables) -> dict[str, Any]:
-    """Derived features, from rounded features in float64 and columns of the event as they are."""
+def _derived(derived: tuple[Derived, ...], features: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
+    """Derived features, from rounded features in float64 (texts as they are) and columns of the event as they are."""
     events = tables.events
     made: dict[str, Any] = {}
     for item in derived:
         expression = parse(item.expression)
-        raw = [name for name in expression.columns if name not in nodes]
-        given = as_columns(events.frame, raw)
-        given |= {name: nodes[name].astype(np.float64) for name in expression.columns if name in nodes}
+        made_before = {name: features[name] for name in expression.columns if name in features}
+        given = as_columns(events.frame, [name for name in expression.columns if name not in made_before])
+        given |= {n: v if v.dtype == object else v.astype(np.float64) for n, v in made_before.items()}
         given[EVENT_TIME] = events.time
         if events.stream.time in given:
             given[events.stream.time] = events.time.view("datetime64[us]")
