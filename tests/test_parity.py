@@ -23,6 +23,7 @@ from riskml.learning.calibration import fit_calibrator
 from riskml.learning.model import Model
 from riskml.learning.schema import learn_schema
 from riskml.recipe import Recipe, load_recipe
+from riskml.recipe.spec import DAY, Events, FeatureGroup, Labels, Reference, Threat
 from riskml.release.build import build_release
 from riskml.release.load import Release, load
 from riskml.release.table import score_file
@@ -34,7 +35,7 @@ SINGLE = 150  # events scored one by one
 
 
 def raw_rows(recipe: Recipe, table: FeatureTable) -> pd.DataFrame:
-    """The events as they lie in the file, in the order of the feature table, with the plan's nodes beside them."""
+    """The events as they lie in the file, in the order of the feature table, with lookups and history beside."""
     raw = pd.read_parquet(recipe.events.path)
     if recipe.events.id is not None:
         raw = raw.drop_duplicates(recipe.events.id).set_index(recipe.events.id, drop=False).loc[list(table.ids)]
@@ -42,8 +43,8 @@ def raw_rows(recipe: Recipe, table: FeatureTable) -> pd.DataFrame:
     times = pd.to_datetime(raw[recipe.events.time])
     raw[recipe.events.time] = times if times.dt.tz is not None else times.dt.tz_localize(recipe.events.timezone)
     assert len(raw) == len(table.frame)
-    nodes = table.frame[[node.name for node in table.plan.nodes]]
-    return pd.concat([raw, nodes], axis=1)
+    made = table.frame[[item.name for item in (*table.plan.lookups, *table.plan.history)]]
+    return pd.concat([raw, made], axis=1)
 
 
 def check_parity(model: Model, table: FeatureTable, release: Release, recipe: Recipe, folder: Path) -> None:
@@ -113,4 +114,57 @@ def test_handbook_cards(tmp_path: Path) -> None:
         nulls=dict.fromkeys(recipe.events.entities.values(), recipe.events.missing),
     )
     assert info.stage == "shadow"
+    check_parity(model, table, load(info.path), recipe, tmp_path)
+
+
+def referred(folder: Path, n: int = 600) -> Recipe:
+    """A small world whose frauds come by cards of one country and one risk, both in a reference table."""
+    rng = np.random.default_rng(9)
+    at = pd.to_datetime("2026-01-01", utc=True) + pd.to_timedelta(np.arange(n), unit="h")
+    events = pd.DataFrame({"id": [f"e{i}" for i in range(n)], "at": at.astype("datetime64[us, UTC]")})
+    events["user"] = rng.integers(0, 40, n).astype(str)
+    events["bin"] = np.where(rng.random(n) < 0.1, None, rng.integers(0, 50, n).astype(str))
+    events["amount"] = rng.lognormal(3, 1, n).round(2)
+    codes = pd.Series([str(code) for code in range(45)] * 2)
+    bins = pd.DataFrame({"bin": codes, "since": pd.to_datetime(["2025-12-01"] * 45 + ["2026-01-12"] * 45, utc=True)})
+    bins["country"] = rng.choice(["DE", "FR", "NG", None], 90)
+    bins["risk"] = np.where(rng.random(90) < 0.2, np.nan, rng.random(90))
+    bad = bins.drop_duplicates("bin").set_index("bin").reindex(events["bin"])
+    odds = np.where(bad["country"].to_numpy() == "NG", 0.5, 0.05) + 0.3 * np.nan_to_num(bad["risk"].to_numpy())
+    events["fraud"] = (rng.random(n) < odds).astype(int)
+    events.to_parquet(folder / "events.parquet")
+    bins.to_parquet(folder / "bins.parquet")
+    return Recipe(
+        threat=Threat("cards"),
+        events=Events("events", str(folder / "events.parquet"), "id", "at", entities={"user": "user"}, amount="amount"),
+        labels=Labels(DAY, "fraud"),
+        tables={"bin": Reference("bin", str(folder / "bins.parquet"), "bin", ("country", "risk"), valid_from="since")},
+        features=(FeatureGroup("events", ("count",), by=(("user",),), over=(DAY,)),),
+        derive={
+            "weighed": "coalesce(bin_risk, 1) * amount",
+            "abroad": "if_else(bin_country == 'DE', 'no', bin_country)",
+        },
+    )
+
+
+def test_reference_tables(tmp_path: Path) -> None:
+    """Facts of a reference table, categories and numbers, and what is derived of them, score as training saw them."""
+    recipe = referred(tmp_path)
+    tables = read_tables(recipe)
+    log = label_log(recipe, tables)
+    table = compute(compile_plan(recipe), tables, log)
+    model = small_model(table, (log.fraud[np.argsort(log.row)] == 1).astype(np.int8))
+    names = model.schema.names
+    assert {"bin_country", "abroad"} <= {name for name in names if model.schema.kinds[name] == "category"}
+    used = np.abs(model.contributions(table.frame, np.arange(len(log.time)))).sum(axis=0)
+    assert all(used[names.index(name)] > 0 for name in ("bin_country", "bin_risk"))
+    info = build_release(
+        tmp_path,
+        model=model,
+        verdict={"hashes": {"model": model.digest}},
+        threat=recipe.threat.name,
+        event_id=recipe.events.id,
+        event_time=recipe.events.time,
+        nulls={},
+    )
     check_parity(model, table, load(info.path), recipe, tmp_path)
