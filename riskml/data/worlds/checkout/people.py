@@ -57,16 +57,12 @@ class Bins:
     changed: Floats
     kind_after: Ints
     logged: Ints
-    share: Floats
     leaks: Ints
 
     def leaked(self, rng: np.random.Generator, day: Floats) -> Ints:
-        """A range whose cards are on sale on these days, or any range, more likely a large one."""
+        """A range whose cards are on sale on these days."""
         batch = np.clip(day / LEAK_DAYS, 0, len(self.leaks) - 1).astype(np.int64)
-        fresh = self.leaks[batch, rng.integers(0, LEAK_BINS, len(day))]
-        usual = rng.choice(len(self.share), len(day), p=self.share)
-        chosen = np.where(rng.random(len(day)) < 0.45, fresh, usual)
-        return self.existing(chosen, day)
+        return self.existing(self.leaks[batch, rng.integers(0, LEAK_BINS, len(day))], day)
 
     def existing(self, chosen: Ints, day: Floats) -> Ints:
         """The range itself, or while it is not there yet the oldest of its country, which has the country's number."""
@@ -83,7 +79,6 @@ def issue_bins(rng: np.random.Generator) -> Bins:
     young = ~old & (rng.random(BINS) < 0.08)
     moved = rng.random(BINS) < 0.06
     wrong = ~old & (rng.random(BINS) < 0.03)
-    share = rng.lognormal(0.0, 1.0, BINS)
     leaks = np.stack([rng.choice(BINS, LEAK_BINS, replace=False) for _ in range(int(DAYS / LEAK_DAYS) + 1)])
     return Bins(
         country=country.astype(np.int64),
@@ -92,7 +87,6 @@ def issue_bins(rng: np.random.Generator) -> Bins:
         changed=np.where(moved & ~young, rng.uniform(10, DAYS - 40, BINS), np.inf),
         kind_after=((kind + 1 + rng.integers(0, 2, BINS)) % len(KINDS)).astype(np.int64),
         logged=np.where(young, -1, np.where(wrong, rng.integers(0, len(COUNTRIES), BINS), country)).astype(np.int64),
-        share=share / share.sum(),
         leaks=leaks.astype(np.int64),
     )
 

@@ -33,7 +33,8 @@ BINS: Final = 420
 VPN_EXITS: Final = 120
 SERVICE_WALLETS: Final = 25
 LEAK_DAYS: Final = 110.0
-LEAK_BINS: Final = 7
+LEAK_BINS: Final = 10
+LEAKED: Final = 0.30
 
 BATCH: Final = 7 * DAY
 BATCH_HOUR: Final = 6 * HOUR

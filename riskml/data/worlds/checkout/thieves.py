@@ -1,6 +1,6 @@
 """What thieves do: in go people, BIN ranges and a seed, out come the wishes of crews that work through stolen cards.
 
-A crew buys a handful of cards, from leaked ranges more often than not, and tries one after the other for hours or days:
+A crew buys a handful of cards, some from leaked ranges, and tries one after the other for hours or days:
 many are refused, some are tested with a small purchase, those that work are used until they fail. Careful crews change
 device, email and wallet with every card or sit behind a line in the card's country; nothing alone gives them away.
 """
@@ -31,6 +31,7 @@ from riskml.data.worlds.checkout.settings import (
     COUNTRIES,
     DAYS,
     END,
+    LEAKED,
     LEAST_USD,
     RULE_DAY,
     RULE_USD,
@@ -62,10 +63,11 @@ def thefts(rng: np.random.Generator, people: People, bins: Bins) -> Wishes:
 
 
 def _cards(rng: np.random.Generator, people: People, bins: Bins, day: Floats) -> tuple[Ints, Ints]:
-    """Stolen cards: mostly never seen here, one in ten belongs to a customer."""
-    bought = bins.leaked(rng, day)
+    """Stolen cards: some of a leaked range, most of any, one in ten known here for its owner."""
     card = STOLEN + np.arange(len(day))
     user = rng.integers(0, len(people), len(day))
+    usual = cards_of(bins, people.country[user], day, card)
+    bought = np.where(rng.random(len(day)) < LEAKED, bins.leaked(rng, day), usual)
     known = (rng.random(len(day)) < 0.10) & (people.first_day[user] < day)
     theirs = user * CARDS_PER_PERSON
     held = cards_of(bins, people.country[user], people.first_day[user], theirs)
@@ -120,7 +122,7 @@ def _cautious(rng: np.random.Generator, crew: Ints, time: Ints) -> Bools:
 def _amounts(rng: np.random.Generator, small: Bools, cautious: Bools) -> Floats:
     """Small tests, purchases of a few hundred, and just below the rule's line by those who know it."""
     rows = len(small)
-    usual = np.clip(rng.lognormal(np.log(330), 0.7, rows), LEAST_USD, 2500)
+    usual = np.clip(rng.lognormal(np.log(300), 0.7, rows), LEAST_USD, 2500)
     usual = np.where(rng.random(rows) < 0.6, np.maximum(np.round(usual / 25) * 25, LEAST_USD), np.round(usual, 2))
     below = np.round(RULE_USD * rng.uniform(0.5, 0.99, rows), 0)
     test = np.round(LEAST_USD + rng.integers(0, 3, rows) * 5.0, 2)
@@ -147,7 +149,7 @@ def _places(
     proxy = HOME_IPS + mixed(slot, 90) % 2**30
     carrier = mixed(crew, 91) % len(people)
     exit_ip, exit_country = vpn(rng, len(crew))
-    near = np.where(cautious, style < 0.52, style < 0.36)
+    near = np.where(cautious, style < 0.56, style < 0.40)
     kind = np.where(near, 0, np.where(style < 0.70, 1, np.where(style < 0.88, 2, 3)))
     ip = np.choose(kind, [proxy, exit_ip, own, CARRIER_IPS + people.carrier[carrier]])
     return ip, np.choose(kind, [bins.country[bin_], exit_country, home, people.home[carrier]])
