@@ -41,7 +41,7 @@ def make(seed: int = 7, users: int | None = None) -> Made:
     moves = rows.stacked([each.moves for each in lives], people)
     came = rows.stacked([each.deposits for each in lives], people)
     moves = with_retries(books, booked(books, people, moves))
-    moves, came = settle(books, people, moves, came)
+    moves = settle(books, people, moves, came)
     moves = rows.placed(paper, people, moves).assign(asset=people.asset[moves.user])
     visits = rows.placed(paper, people, rows.stacked([each.sessions for each in lives], people))
     entries = rows.changes(ADDED, *added_rows(paper, moves))

@@ -35,7 +35,7 @@ def claims(rng: np.random.Generator, moves: pd.DataFrame) -> Ints:
 
 
 def learn(rng: np.random.Generator, moves: pd.DataFrame, claimed: Ints) -> pd.DataFrame:
-    """The label log by the end of the world: event (row of `moves`), is_fraud, known_at, source; in order of known_at."""
+    """The label log by the end of the world, in order of known_at; `event` is the row of `moves`."""
     scam, blocked = is_scam(moves), moves.blocked.to_numpy()
     time = moves.time.to_numpy()
     told = np.flatnonzero(claimed < NEVER)

@@ -66,10 +66,8 @@ def with_retries(rng: np.random.Generator, moves: pd.DataFrame) -> pd.DataFrame:
     return both.sort_values(["time", "user"], kind="stable", ignore_index=True)
 
 
-def settle(
-    rng: np.random.Generator, people: People, moves: pd.DataFrame, deposits: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Walk every account; returns the withdrawals that took place or were blocked, and all deposits unchanged.
+def settle(rng: np.random.Generator, people: People, moves: pd.DataFrame, deposits: pd.DataFrame) -> pd.DataFrame:
+    """Walk every account; returns the withdrawals that took place or were blocked.
 
     Adds amount and balance (USD), the logged `age` of the address (seconds, NaN if unknown), fired, released, blocked.
     """
@@ -83,7 +81,7 @@ def settle(
     amount, balance, fired = _walk(moves, deposits, opening, young, released)
     done = moves.assign(amount=amount, balance=balance, age=logged, fired=fired, released=fired & released)
     done["blocked"] = done.fired & ~done.released
-    return done[done.amount >= _LEAST_USD].reset_index(drop=True), deposits
+    return done[done.amount >= _LEAST_USD].reset_index(drop=True)
 
 
 def _walk(

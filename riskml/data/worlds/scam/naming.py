@@ -63,7 +63,7 @@ def withdrawals(
     live, acted = moves.time >= RULE.since, moves.blocked
     table = pd.DataFrame(
         {
-            "event_id": _numbered("w", moves.index, 6),
+            "event_id": _numbered("w", np.arange(len(moves)), 6),
             "event_time": _when(moves.time),
             "user_id": _numbered("u", moves.user, 5),
             "device_id": moves.device.where(rng.random(len(moves)) >= 0.03).map(device).astype("str"),
@@ -98,10 +98,10 @@ def sessions(rng: np.random.Generator, rows: pd.DataFrame, device: dict[int, str
     """Sessions that ended by the end of the world: how long one took is known only then."""
     ended = rows.time + rows.seconds * SECOND
     arrived = pd.Series(_arrived(rng, ended.to_numpy(), 0.01))
-    rows, ended, arrived = (part[arrived < END].reset_index(drop=True) for part in (rows, ended, arrived))
+    rows, arrived = rows[arrived < END].reset_index(drop=True), arrived[arrived < END].reset_index(drop=True)
     return pd.DataFrame(
         {
-            "session_id": _numbered("s", rows.index, 6),
+            "session_id": _numbered("s", np.arange(len(rows)), 6),
             "session_time": _when(rows.time),
             "ingested_at": _when(arrived),
             "user_id": _numbered("u", rows.user, 5),
@@ -119,7 +119,7 @@ def changes(rng: np.random.Generator, rows: pd.DataFrame, address: dict[int, str
     rows, arrived = rows[arrived < END].reset_index(drop=True), arrived[arrived < END].reset_index(drop=True)
     return pd.DataFrame(
         {
-            "change_id": _numbered("c", rows.index, 5),
+            "change_id": _numbered("c", np.arange(len(rows)), 5),
             "change_time": _when(rows.time),
             "ingested_at": _when(arrived),
             "user_id": _numbered("u", rows.user, 5),
@@ -135,7 +135,7 @@ def deposits(rng: np.random.Generator, rows: pd.DataFrame) -> pd.DataFrame:
     rows, arrived = rows[arrived < END].reset_index(drop=True), arrived[arrived < END].reset_index(drop=True)
     return pd.DataFrame(
         {
-            "deposit_id": _numbered("p", rows.index, 5),
+            "deposit_id": _numbered("p", np.arange(len(rows)), 5),
             "deposit_time": _when(rows.time),
             "ingested_at": _when(arrived),
             "user_id": _numbered("u", rows.user, 5),
@@ -162,7 +162,7 @@ def truth(moves: pd.DataFrame, claimed: Ints) -> pd.DataFrame:
     days = np.where(claimed < NEVER, (claimed - moves.time) / DAY, np.nan)
     return pd.DataFrame(
         {
-            "event_id": _numbered("w", moves.index, 6),
+            "event_id": _numbered("w", np.arange(len(moves)), 6),
             "is_fraud": scam.astype(np.int8),
             "story": _words(STORIES, moves.story),
             "crew": moves.crew.astype(np.int32),

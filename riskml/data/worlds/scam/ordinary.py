@@ -13,7 +13,6 @@ from riskml.data.worlds.scam import rows
 from riskml.data.worlds.scam.people import People, habitual, later
 from riskml.data.worlds.scam.rows import Life
 from riskml.data.worlds.scam.settings import (
-    ADDED,
     AFTER_RESET,
     CODES,
     DAY,
@@ -73,8 +72,12 @@ def _life(
     changes: list[pd.DataFrame] | None = None,
     deposits: list[pd.DataFrame] | None = None,
 ) -> Life:
-    none = np.zeros(0, dtype=np.int64)
-    empty = (rows.sessions(none, none, none * 1.0, none > 0), rows.changes(0, none, none), rows.deposits(none, none, none))
+    none, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
+    empty = (
+        rows.sessions(none, none, nothing, none > 0),
+        rows.changes(0, none, none),
+        rows.deposits(none, none, nothing),
+    )
     parts = [pd.concat(part or [blank]) for part, blank in zip((sessions, changes, deposits), empty, strict=True)]
     return Life(pd.concat(moves, ignore_index=True), *parts)
 
@@ -105,14 +108,21 @@ def _usual(rng: np.random.Generator, people: People) -> Life:
 
 
 def _with_test(
-    rng: np.random.Generator, user: Ints, time: Ints, address: Ints, story: int, want: Floats, share: Floats, odds: float
+    rng: np.random.Generator,
+    user: Ints,
+    time: Ints,
+    address: Ints,
+    story: int,
+    want: Floats,
+    share: Floats,
+    tries: float,
 ) -> list[pd.DataFrame]:
     """A new address, often a small payment to try it, then the real one."""
-    tries = rng.random(len(user)) < odds
-    small = rng.uniform(10, 120, int(tries.sum()))
-    after = np.where(tries, later(rng, time, 50 * MINUTE, 1.0), time)
+    small = rng.random(len(user)) < tries
+    little = rng.uniform(10, 120, int(small.sum()))
+    after = np.where(small, later(rng, time, 50 * MINUTE, 1.0), time)
     added = time - rng.integers(60, 2400, len(user)) * SECOND
-    test = rows.moves(user[tries], time[tries], address[tries], story, small, added=added[tries])
+    test = rows.moves(user[small], time[small], address[small], story, little, added=added[small])
     return [test, rows.moves(user, after, address, story, want, share=share, added=added)]
 
 

@@ -28,9 +28,10 @@ def moves(
     chain: Ints | int = -1,
     parent: Ints | int = -1,
 ) -> pd.DataFrame:
-    """Withdrawals asked for: the smaller of `want` (USD) and `share` of the balance, to an address in the book since `added`.
+    """Withdrawals asked for: the smaller of `want` (USD) and `share` of the balance.
 
-    `chain` joins what one scam victim does, `parent` names the `id` of the withdrawal this one repeats if it is blocked.
+    The address stands in the customer's book since `added`, `chain` joins what one scam victim does, `parent` names the
+    `id` of the withdrawal that this one repeats if it is blocked.
     """
     return pd.DataFrame(
         {"user": user, "time": time, "address": address, "story": story, "want": want, "share": share, "added": added}

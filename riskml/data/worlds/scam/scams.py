@@ -44,7 +44,7 @@ _DROPS_APART = 8
 
 @dataclass(frozen=True)
 class Aim:
-    """One entry per victim: who, since when, by which crew, to which of its addresses, and whether it minds the rule."""
+    """One entry per victim: who, since when, by which crew, to which address, and whether the coach minds the rule."""
 
     user: Ints
     time: Ints
