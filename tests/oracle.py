@@ -7,40 +7,51 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
+from fractions import Fraction
 
 import pandas as pd
 
 from riskml.expression import parse
 
 
-def oracle(node, tables, labels):
-    """The node's value for every event, None for null."""
-    events, rows, out = tables.events, list(history(node, tables, labels)), []
-    for i, t in enumerate(events.time.tolist()):
-        key = [plain(events.frame[events.stream.entities[entity]].iloc[i]) for entity in node.keys]
+def oracle(node, tables, labels, read=None):
+    """The node's value for every event, None for null; ``read`` is ``cells``, unless the caller has them already."""
+    read = read or cells
+    events, rows, out = tables.events, history(node, tables, labels, read), []
+    where = parse(node.where) if node.where else None
+    for event, t in zip(read(events), events.time.tolist(), strict=True):
+        key = [event[events.stream.entities[entity]] for entity in node.keys]
         end = t - node.offset - node.lag
         start = -math.inf if node.window is None else end - node.window
         seen = [r for r in rows if r["key"] == key and start <= r["time"] < end and r["available"] < t]
+        seen = [r for r in seen if where is None or passes(where, r["row"], event, t)]
         out.append(None if None in key else aggregate(node, t, seen, labels))
     return out
 
 
-def history(node, tables, labels):
-    """Rows of the node's source that pass its filter, in order of time, sequence and id."""
+def passes(where, row, event, t):
+    """Whether the filter holds for a row, seen from an event at t; null is false."""
+    return where.evaluate_row(row | {f"event.{name}": event[name] for name in event} | {"event.time": t}) not in (
+        None,
+        0,
+    )
+
+
+def history(node, tables, labels, read):
+    """Rows of the node's source, in order of time, sequence and id."""
     table = tables.sources.get(node.source, tables.events)
     stream, later = table.stream, getattr(table.stream, "later", {})
     clocks = list(zip(range(len(table.frame)), table.time.tolist(), table.available_at.tolist(), strict=True))
     if node.source == "labels":
         clocks = [(i, known, max(known, clocks[i][1])) for i, known in confirmed(labels).items()]
-    rows = []
+    rows, content = [], read(table)
+    used = {*node.source_keys, node.column, *(parse(node.where).columns if node.where else ())}
     for i, time, available in clocks:
-        row = {name: plain(value) for name, value in table.frame.iloc[i].items()}
-        used = {*node.source_keys, node.column, *(parse(node.where).columns if node.where else ())}
+        row = content[i]
         for name in used & {*later, *later.values()}:
             name = name if name in later.values() else later[name]
             available = max(available, math.inf if row[name] is None else row[name].value // 1000)
-        if node.where and parse(node.where).evaluate_row(row) in (None, 0.0):
-            continue
         order = (time, row[stream.sequence] if stream.sequence else 0, row[stream.id])
         key = [row[name] for name in node.source_keys]
         rows.append({"key": key, "time": time, "available": available, "order": order, "event": i, "row": row})
@@ -51,8 +62,10 @@ def aggregate(node, t, seen, labels):
     """What the visible rows come to."""
     values = [r["row"][node.column] for r in seen if node.column and r["row"][node.column] is not None]
     times = [r["time"] for r in seen]
-    states = [outcome(labels, r["event"], t) for r in seen] if node.aggregate == "rate" else []
-    good, fraud, m = states.count(0), states.count(1), node.strength
+    states = [outcome(labels, r["event"], t) for r in seen] if node.aggregate in ("rate", "outcome_k") else []
+    told = [state for state in states if state is not None]
+    good, fraud, m, k = told.count(0), told.count(1), node.strength, node.parameter
+    many = Counter(values)
     return {
         "count": lambda: len(seen),
         "is_new": lambda: float(not seen),
@@ -65,9 +78,34 @@ def aggregate(node, t, seen, labels):
         "max": lambda: max(values, default=None),
         "first": lambda: values[0] if values else None,
         "last": lambda: values[-1] if values else None,
-        "distinct": lambda: len(set(values)),
+        "last_k": lambda: values[-k] if len(values) >= k else None,
+        "distinct": lambda: len(many),
+        "entropy": lambda: sum(c / len(values) * math.log(len(values) / c) for c in many.values()) if values else None,
+        "share_of_top": lambda: max(many.values()) / len(values) if values else None,
+        "decay": lambda: math.fsum(faded(node, t, seen)),
+        "decay_size": lambda: math.fsum(map(abs, faded(node, t, seen))),
+        "trend": lambda: slope(node, t, seen)[0],
+        "trend_size": lambda: slope(node, t, seen)[1],
         "rate": lambda: (fraud + m * node.prior) / (fraud + good + m) if fraud + good + m else None,
+        "outcome_k": lambda: told[-k] if len(told) >= k else None,
     }[node.aggregate]()
+
+
+def faded(node, t, seen):
+    """Each value (1 without a column), halved once per half-life since it happened; nulls skipped."""
+    pairs = [(r["row"][node.column] if node.column else 1.0, r["time"]) for r in seen]
+    return [value * 2.0 ** -((t - time) / node.parameter) for value, time in pairs if value is not None]
+
+
+def slope(node, t, seen):
+    """Least squares of values on days, exactly, and the same of sizes that cannot cancel; None below two times."""
+    pairs = [(r["time"] - t, Fraction(r["row"][node.column])) for r in seen if r["row"][node.column] is not None]
+    if len({time for time, _ in pairs}) < 2:
+        return None, None
+    middle = Fraction(sum(time for time, _ in pairs), len(pairs))
+    squares = sum((time - middle) ** 2 for time, _ in pairs)
+    products = [(time - middle) * value / squares * 86_400 * 10**6 for time, value in pairs]
+    return float(sum(products)), float(sum(map(abs, products)))
 
 
 def outcome(labels, event, t):
@@ -88,6 +126,12 @@ def confirmed(labels):
     return first
 
 
+def cells(table):
+    """The rows of a table as Python values, None for null."""
+    columns = [[plain(value) for value in table.frame[name].tolist()] for name in table.frame.columns]
+    return [dict(zip(table.frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
 def plain(value):
     """A cell as a Python value, None for null."""
-    return None if pd.isna(value) else getattr(value, "item", lambda: value)()
+    return None if value is None or value is pd.NA or value != value else value

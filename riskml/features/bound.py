@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,7 @@ PAIRS = 1 << 21  # pairs of a query and a row looked at together
 _NEVER = int(np.iinfo(np.int64).max)
 
 
+@lru_cache(maxsize=1024)
 def is_bound(where: str | None) -> bool:
     """Whether a filter reads the current event."""
     return where is not None and any(name.startswith(PREFIX) for name in parse(where).columns)
@@ -83,11 +85,15 @@ class BoundFilter:
 
 def _columns(source: Source, names: Mapping[str, str]) -> Columns:
     """Columns as an expression reads them, by the names the filter gives them."""
-    frame = pd.DataFrame({name: source.column(column).array for name, column in names.items()}, copy=False)
-    made = as_columns(frame, names)
+    made: Columns = {}
     for name, column in names.items():
         if column == source.time_column:
             made[name] = source.time.view("datetime64[us]")
+            continue
+        if column not in source.frame.columns:
+            source.column(column)  # says what is near
+        values = as_columns(source.frame, [column])[column]
+        made[name] = values if source.rows is None else values[source.rows]
     return made
 
 

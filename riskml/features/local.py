@@ -19,13 +19,14 @@ import numpy.typing as npt
 
 from riskml.errors import DataError, ExpressionError
 from riskml.expression import EVENT_TIME, as_columns, parse
-from riskml.features import fused, kernels, tile
-from riskml.features.aggregates import of_numbers, of_rows
+from riskml.features import fused, kernels, outcomes, tile
+from riskml.features.aggregates import of_numbers, of_rows, of_values, reads_numbers
+from riskml.features.bound import BoundFilter, is_bound, passing
 from riskml.features.keys import combine, shared_codes, value_codes
-from riskml.features.layout import Layout, Queries, Window, count_spans
+from riskml.features.layout import Layout, Queries, Window
 from riskml.features.lookup import lookup_values
-from riskml.features.naming import OF_NUMBERS, OF_VALUES
-from riskml.features.outcomes import Spans, outcome_spans
+from riskml.features.naming import OF_LABELS
+from riskml.features.outcomes import Spans
 from riskml.features.plan import Derived, FeaturePlan, Node
 from riskml.features.source import Source, by_time, sources_of
 from riskml.features.table import FeatureTable
@@ -126,12 +127,15 @@ class _Engine:
         place = fused.invert(rows, len(left))
         groups: dict[tuple[Any, ...], list[Node]] = {}
         for node in nodes:
-            groups.setdefault((node.aggregate == "rate", *self.layout_key(node)), []).append(node)
-        for (rated, *_), members in groups.items():
-            layout = self.layout(members[0], source, right, queries, empty=rated)
-            if rated:
-                found = ((node, self.rate(node, layout, right)) for node in members)
+            groups.setdefault((node.aggregate in OF_LABELS, *self.layout_key(node)), []).append(node)
+        for (of_labels, *_), members in groups.items():
+            layout = self.layout(members[0], source, right, queries, empty=of_labels)
+            if of_labels:
+                found = ((node, self.of_labels(node, layout, right)) for node in members)
                 yield from self.placed(found, queries)
+                continue
+            if is_bound(members[0].where):
+                yield from self.placed(self.of_pairs(members, layout, source), queries)
                 continue
             plain = [node for node in members if node.aggregate in tile.KINDS]
             reads = tile.Reads(self.numbers_of(source), self.codes_of(source))
@@ -177,10 +181,11 @@ class _Engine:
         return left, right if source.rows is None else right[source.rows], size
 
     def mask(self, node: Node, source: Source) -> Mask | None:
-        """Rows that pass the node's filter and hold a value in its column; None for all rows."""
-        key = (node.source, node.where, node.column, node.aggregate in OF_NUMBERS)
+        """Rows that pass the filter, if it reads no event, and hold a value in the column; None for all rows."""
+        where = None if is_bound(node.where) else node.where
+        key = (node.source, where, node.column, reads_numbers(node))
         if key not in self.masks:
-            mask = np.ones(len(source.time), bool) if node.where is None else source.passes(node.where)
+            mask = np.ones(len(source.time), bool) if where is None else source.passes(where)
             if node.column is not None:
                 mask = mask & self.filled(node, source)
             self.masks[key] = None if mask.all() else mask
@@ -190,7 +195,7 @@ class _Engine:
         """Rows whose value in the node's column is not null."""
         assert node.column is not None
         at = (node.source, node.column)
-        if node.aggregate in OF_NUMBERS:
+        if reads_numbers(node):
             if at not in self.numbers:
                 self.numbers[at] = source.numbers(node.column)
             return ~np.isnan(self.numbers[at])
@@ -201,15 +206,15 @@ class _Engine:
     def layout_key(self, node: Node) -> tuple[Any, ...]:
         """Nodes with equal keys share a layout."""
         source = self.source(node.source)
-        if node.aggregate == "rate":
-            return (node.where, None, ())
+        if node.aggregate in OF_LABELS:
+            return (None, None, ())
         late = tuple(name for name in self.read_by(node) if name in source.later)
         mask = self.mask(node, source)
         if mask is None:
-            return (None, None, late)
+            return (node.where if is_bound(node.where) else None, None, late)
         bare = self.mask(replace(node, column=None), source)
         same = bare is not None and np.array_equal(bare, mask)
-        return (node.where, None if same else (node.column, node.aggregate in OF_NUMBERS), late)
+        return (node.where, None if same else (node.column, reads_numbers(node)), late)
 
     def read_by(self, node: Node) -> tuple[str, ...]:
         """Columns of the source the node reads."""
@@ -243,40 +248,41 @@ class _Engine:
                 windows = {at: Window(layout, *at)}
                 merges = {}
             window = windows[at]
-            if node.aggregate in OF_NUMBERS:
+            if reads_numbers(node):
                 assert node.column is not None
                 if node.column not in values:
                     values[node.column] = self.numbers[node.source, node.column][layout.rows]
                 yield node, of_numbers(node, window, values[node.column], merges)
-            elif node.aggregate in OF_VALUES:
-                assert node.column is not None
+            elif node.column is not None:
                 codes, kinds = self.codes[node.source, node.column]
-                yield node, window.distinct(codes[layout.rows], kinds)
+                yield node, of_values(node, window, codes[layout.rows], kinds)
             else:
                 yield node, of_rows(node, window)
 
-    def rate(self, node: Node, layout: Layout, codes: Ints) -> Floats:
-        """Smoothed share of frauds among events whose outcome was known at t."""
+    def of_pairs(self, nodes: list[Node], layout: Layout, source: Source) -> Iterator[tuple[Node, Floats]]:
+        """Nodes whose filter reads the event: block by block, every query with rows of its own."""
+        where = nodes[0].where
+        assert where is not None
+        bound = BoundFilter.read(where, source, self.events)
+        ever = any(node.window is None for node in nodes)
+        farthest = None if ever else max(node.offset + (node.window or 0) for node in nodes)
+        made = {node.name: layout.out() for node in nodes}
+        for block, part in passing(layout, bound, min(node.offset for node in nodes), farthest):
+            for node, values in self.of_layout(nodes, part, source):
+                made[node.name][block] = values
+        yield from ((node, made[node.name]) for node in nodes)
+
+    def of_labels(self, node: Node, layout: Layout, codes: Ints) -> Floats:
+        """What was known of earlier events by then: the rate of frauds, or one outcome."""
         if self.spans is None:
-            self.spans = outcome_spans(self.labels)
-        spans = self.spans
-        start = self.events.time[spans.row] + node.lag + node.offset
-        enter = np.maximum(np.maximum(start, spans.after), self.events.visible_from(self.read_by(node))[spans.row])
-        leave = spans.until if node.window is None else np.minimum(start + node.window, spans.until)
-        key = codes[spans.row]
-        mask = self.mask(node, self.events)
-        kept = (enter < leave) & (key >= 0) if mask is None else (enter < leave) & (key >= 0) & mask[spans.row]
-        tally = []
-        for fraud in (True, False):
-            of_kind = np.flatnonzero(kept & (spans.fraud == fraud))
-            ends = []
-            for instants in (enter[of_kind], leave[of_kind]):
-                order, starts = kernels.group(key[of_kind], np.argsort(instants, kind="stable"), layout.queries.keys)
-                ends.append(instants[order])
-            tally.append(count_spans(layout, starts, ends[0], ends[1]))
-        frauds, goods = tally
-        with np.errstate(invalid="ignore"):
-            return np.asarray((frauds + node.strength * node.prior) / (frauds + goods + node.strength))
+            self.spans = outcomes.outcome_spans(self.labels)
+        visible, passes = self.events.visible_from(self.read_by(node)), self.mask(node, self.events)
+        spans, key = outcomes.seen_by(node, self.spans, self.events.time, visible, codes, passes)
+        if node.aggregate == "rate":
+            return outcomes.rate(node, layout, spans, key)
+        if node.source not in self.orders:
+            self.orders[node.source] = self.events.ordered()
+        return outcomes.outcome_k(node, layout, spans, key, fused.invert(self.orders[node.source], len(codes)))
 
 
 def _derived(derived: tuple[Derived, ...], features: Mapping[str, Any], tables: Tables) -> dict[str, Any]:

@@ -8,7 +8,8 @@ Decay. A row at time s weighs ``2^-((t - s)/h)``. With ``s = q·h + r`` (whole q
 are summed in double-double at the highest q among them, so the sum depends on the rows alone.
 
 Trend. Parts hold (n, mean time, mean value, sum of squared time deviations, sum of products of deviations), merged as
-in Chan, Golub, LeVeque (1983); means are double-double, times are microseconds since the key's first row.
+in Chan, Golub, LeVeque (1983). Products of deviations cancel, so they and the means are double-double (Dekker 1971);
+times are microseconds since the key's first row.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from riskml.features.layout import Window
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-State = tuple[float, float, float, float, float, float, float]
+State = tuple[float, float, float, float, float, float, float, float]
 
 DECAY = 0  # (1 or 0 for no rows, q, sum high, sum low)
-TREND = 1  # (n, mean time high, low, mean value high, low, squared time deviations, products of deviations)
+TREND = 1  # (n, mean time high, low, mean value high, low, squared time deviations, products high, low)
+NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 DAY = 86_400e6  # microseconds
 
 
@@ -75,8 +77,8 @@ def _merged(window: Window, mode: int, times: Floats, values: Floats) -> tuple[F
 def lift(mode: int, time: float, value: float) -> State:
     """The state of one row."""
     if mode == DECAY:
-        return 1.0, time, value, 0.0, 0.0, 0.0, 0.0
-    return 1.0, time, 0.0, value, 0.0, 0.0, 0.0
+        return 1.0, time, value, 0.0, 0.0, 0.0, 0.0, 0.0
+    return 1.0, time, 0.0, value, 0.0, 0.0, 0.0, 0.0
 
 
 @kernel
@@ -91,29 +93,50 @@ def merge(mode: int, a: State, b: State) -> State:
             a, b = b, a
         x, rest = a[2], a[3]
         if a[1] < b[1]:
-            gap = int(max(a[1] - b[1], -3000.0))
-            x, rest = math.ldexp(x, gap), math.ldexp(rest, gap)
-        high, low = two_sum(x, b[2])
-        more, less = two_sum(rest, b[3])
-        high, low = two_sum(high, low + more)
-        high, low = two_sum(high, low + less)
-        return 1.0, b[1], high, low, 0.0, 0.0, 0.0
+            halvings = int(max(a[1] - b[1], -3000.0))
+            x, rest = math.ldexp(x, halvings), math.ldexp(rest, halvings)
+        high, low = plus(x, rest, b[2], b[3])
+        return 1.0, b[1], high, low, 0.0, 0.0, 0.0, 0.0
     n = a[0] + b[0]
-    share, weight = b[0] / n, a[0] * (b[0] / n)
-    time, time_low, apart = moved(a[1], a[2], b[1], b[2], share)
-    value, value_low, gap_of_values = moved(a[3], a[4], b[3], b[4], share)
-    squared = a[5] + b[5] + apart * apart * weight
-    return n, time, time_low, value, value_low, squared, a[6] + b[6] + apart * gap_of_values * weight
+    apart, apart_low = plus(b[1], b[2], -a[1], -a[2])
+    gap, gap_low = plus(b[3], b[4], -a[3], -a[4])
+    time, time_low = plus(a[1], a[2], *scaled(apart, apart_low, b[0], n))
+    value, value_low = plus(a[3], a[4], *scaled(gap, gap_low, b[0], n))
+    squared = a[5] + b[5] + apart * apart * (a[0] * b[0] / n)
+    product, rest = two_product(apart, gap)
+    product, rest = scaled(product, rest + (apart * gap_low + apart_low * gap), a[0] * b[0], n)
+    high, low = plus(a[6], a[7], b[6], b[7])
+    high, low = plus(high, low, product, rest)
+    return n, time, time_low, value, value_low, squared, high, low
 
 
 @kernel
-def moved(a: float, a_low: float, b: float, b_low: float, share: float) -> tuple[float, float, float]:
-    """The mean of two parts of which b is ``share``, in two numbers, and how far apart their means are."""
-    gap, lost = two_sum(b, -a)
-    gap += lost + (b_low - a_low)
-    high, low = two_sum(a, gap * share)
-    high, low = two_sum(high, low + a_low)
-    return high, low, gap
+def plus(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
+    """The sum of two double-doubles."""
+    high, low = two_sum(a, b)
+    more, less = two_sum(a_low, b_low)
+    high, low = two_sum(high, low + more)
+    return two_sum(high, low + less)
+
+
+@kernel
+def two_product(a: float, b: float) -> tuple[float, float]:
+    """a * b exactly, as a rounded product and what the rounding lost."""
+    p = a * b
+    c, d = a * 134217729.0, b * 134217729.0  # 2**27 + 1 splits 53 bits into halves (Veltkamp 1968)
+    a_high, b_high = c - (c - a), d - (d - b)
+    a_low, b_low = a - a_high, b - b_high
+    return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+@kernel
+def scaled(a: float, a_low: float, times: float, over: float) -> tuple[float, float]:
+    """A double-double times one whole number, divided by another."""
+    high, low = two_product(a, times)
+    low += a_low * times
+    ratio = high / over
+    back, lost = two_product(ratio, over)
+    return two_sum(ratio, ((high - back) - lost + low) / over)
 
 
 @kernel
@@ -143,22 +166,21 @@ def slide(
     longest = 0
     for k in range(k0, k1):
         longest = max(longest, starts[k + 1] - starts[k])
-    suffix = np.empty((longest, 7), np.float64)
-    nothing = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    suffix = np.empty((longest, 8), np.float64)
     for k in range(k0, k1):
         base = middle = reached = starts[k]
-        front = nothing
+        front = NOTHING
         for q in range(q_starts[k], q_starts[k + 1]):
             first, last = low[q], high[q]
             if first >= last:
                 continue
             if first >= middle:
-                state = nothing
+                state = NOTHING
                 for i in range(last - 1, first - 1, -1):
                     state = merge(mode, lift(mode, times[i], values[i]), state)
                     put(suffix, i - base, state)
                 middle = reached = last
-                front = nothing
+                front = NOTHING
             while reached < last:
                 front = merge(mode, front, lift(mode, times[reached], values[reached]))
                 reached += 1
@@ -188,8 +210,7 @@ def sweep(
         longest = max(longest, starts[k + 1] - starts[k])
     while longest & (longest - 1):
         longest += longest & -longest
-    tree = np.empty((2 * longest, 7), np.float64)
-    nothing = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    tree = np.empty((2 * longest, 8), np.float64)
     for k in range(k0, k1):
         base, end = starts[k], starts[k + 1]
         size = 1
@@ -206,7 +227,7 @@ def sweep(
                     plant(mode, tree, size + row - base, lift(mode, times[row], values[row]))
             while left < end and leave[left] < t:
                 if tree[size + left - base, 0] != 0.0:
-                    plant(mode, tree, size + left - base, nothing)
+                    plant(mode, tree, size + left - base, NOTHING)
                 left += 1
             out_a[q], out_b[q], out_c[q] = tell(mode, get(tree, 1))
 
@@ -225,11 +246,11 @@ def plant(mode: int, tree: Floats, leaf: int, state: State) -> None:
 def get(states: Floats, at: int) -> State:
     """A row of states."""
     s = states[at]
-    return s[0], s[1], s[2], s[3], s[4], s[5], s[6]
+    return s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
 
 
 @kernel
 def put(states: Floats, at: int, state: State) -> None:
     """Write a row of states."""
-    for c in range(7):
+    for c in range(8):
         states[at, c] = state[c]

@@ -1,8 +1,14 @@
-"""Small random logs and plans that meet every edge: ties, exact window edges, nulls, late rows, odd values."""
+"""Small random logs and plans that meet every edge: ties, exact window edges, nulls, late rows, hot keys, odd values.
+
+A world is made from one seed by Python's own generator, which is many times faster than drawing cell by cell; the edges
+are therefore planted on purpose, and the seed is all that is needed to see a world again.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -17,25 +23,39 @@ from riskml.recipe.spec import Events, Stream
 START = 1_700_000_000_000_000
 STEP = 1_000_000  # times fall on few steps, so that ties and exact edges are common
 SPAN = 12
-NUMBERS = ("sum", "mean", "std", "min", "max", "first", "last")
-ROWS = ("count", "since_first", "since_last", "is_new")
+NEVER = int(np.iinfo(np.int64).max)
 
-AMOUNTS = st.one_of(
-    st.none(),
-    st.integers(-3, 3).map(float),
-    st.sampled_from([1e12, -1e12, 1e-6, 0.1, 0.2, -0.3, 1e12 + 0.25, 999999.99, 1e9 + 1e-6, -1e-6]),
-    st.floats(1e-6, 1e12),
+NUMBERS = ("sum", "mean", "std", "min", "max", "first", "last", "last_k", "trend")
+VALUES = ("distinct", "entropy", "share_of_top")
+ROWS = ("count", "since_first", "since_last", "is_new")
+AGGREGATES = (*NUMBERS, *VALUES, *ROWS, "decay")
+OUTCOMES = ("rate", "outcome_k")
+KEYS = (("user",), ("device",), ("user", "device"), ("payee",), ("payee", "device"), ("device", "payee"))
+CROSSED = {"user": "user_id", "device": "device_id", "payee": "user_id"}  # the payee is met as a user
+
+ODD = (1e12, -1e12, 1e-6, 0.1, 0.2, -0.3, 1e12 + 0.25, 999999.99, 1e9 + 1e-6, -1e-6, 0.0)
+FILTERS = ("kind == 'x'", "amount > 0", "kind is null or amount <= 1")
+BOUND = (
+    "kind != event.kind",
+    "device_id == event.device_id",
+    "amount > event.amount",
+    "amount > 0 and (kind == event.kind or event.kind is null)",
+    "user_id == event.payee_id and kind is not null",
+    "age(at) <= 3",
+    "event.at - at > 2 or event.amount > 1",
+    "abs(amount - event.amount) <= 0.1 * abs(event.amount)",
+    "event.kind == 'x'",
 )
-WORDS = st.sampled_from(["a", "b", None])
 
 
 @dataclass(frozen=True)
 class World:
-    """A log and what to compute of it."""
+    """A log and what to compute of it; ``seed`` makes it again."""
 
-    plan: FeaturePlan
-    tables: Tables
-    labels: LabelLog
+    plan: FeaturePlan = field(repr=False)
+    tables: Tables = field(repr=False)
+    labels: LabelLog = field(repr=False)
+    seed: int = -1
 
 
 def stamps(steps: list[int]) -> np.ndarray[Any, Any]:
@@ -79,16 +99,77 @@ def label_rows(events: Table, rows: list[tuple[int, int, int, int]], matures: in
     )
 
 
-@st.composite
-def event_tables(draw: Any) -> Table:
+def worlds(most: int = 12) -> st.SearchStrategy[World]:
+    """Logs with their labels, and up to ``most`` nodes over each."""
+    return st.integers(0, 2**48).map(lambda seed: make_world(seed, most))
+
+
+def make_world(seed: int, most: int = 12) -> World:
+    """The world of a seed."""
+    draw = Random(seed)
+    events = event_table(draw)
+    labels = labels_of(draw, events)
+    logins = login_table(draw)
+    plan = tuple(a_node(draw, number, labels.matures_after) for number in range(draw.randint(1, most)))
+    return World(FeaturePlan(plan, (), ()), tables_of(events, logins=logins), labels, seed)
+
+
+def how_many(draw: Random, least: int) -> int:
+    """Mostly a handful of rows, sometimes enough that windows slide far."""
+    return draw.randint(20, 60) if draw.random() < 0.1 else draw.randint(least, 14)
+
+
+def times(draw: Random, n: int) -> Any:
+    """Steps in any order, perhaps one microsecond beside them."""
+    made = stamps([draw.randint(0, SPAN) for _ in range(n)])
+    if draw.random() < 0.2:
+        made += np.array([draw.choice((0, 0, 1, -1)) for _ in range(n)], dtype=np.int64).reshape(-1)
+    return made
+
+
+def column(draw: Random, n: int, values: Sequence[Any]) -> list[Any]:
+    """Cells from these values: all of them alike, mostly one (a hot key), or a mixture; nulls where given."""
+    style = draw.random()
+    if style < 0.1:
+        return [draw.choice(values)] * n
+    if style < 0.3:
+        hot = draw.choice(values)
+        return [hot if draw.random() < 0.8 else draw.choice(values) for _ in range(n)]
+    return draw.choices(values, k=n)
+
+
+def amounts(draw: Random, n: int) -> Any:
+    """Numbers that repeat, cancel, differ by 18 orders of magnitude, or are missing."""
+    style, made = draw.random(), []
+    for _ in range(n):
+        kind = draw.random()
+        if kind < 0.15:
+            made.append(None)
+        elif kind < 0.5 or style < 0.3:
+            made.append(float(draw.randint(-3, 3)))
+        elif kind < 0.8:
+            made.append(draw.choice(ODD))
+        else:
+            made.append(10 ** draw.uniform(-6, 12))
+    return pd.Series(made, dtype=np.float64)
+
+
+def lateness(draw: Random, n: int) -> Any:
+    """Steps until each row is available: at once, one delay for all, or row by row."""
+    style = draw.random()
+    if style < 0.5:
+        return np.zeros(n, np.int64)
+    if style < 0.65:
+        return np.full(n, 2, np.int64)
+    return np.array([draw.choice((0, 0, 1, 2, 3, 4, 5, 6, 40)) for _ in range(n)], dtype=np.int64).reshape(-1)
+
+
+def event_table(draw: Random) -> Table:
     """Events with two entities, a counterparty, an amount and a status that is set later."""
-    n = draw(st.integers(1, 14))
-    steps = draw(st.lists(st.integers(0, SPAN), min_size=n, max_size=n))
-
-    def column(values: Any) -> list[Any]:
-        return draw(st.lists(values, min_size=n, max_size=n))
-
-    set_at = [None if late is None else START + STEP * (s + late) for s, late in zip(steps, column(LATE), strict=True)]
+    n = how_many(draw, 1)
+    time = times(draw, n)
+    late = lateness(draw, n) if draw.random() < 0.3 else np.zeros(n, np.int64)
+    set_at = [None if draw.random() < 0.2 else int(t) + STEP * draw.randint(0, 6) for t in time]
     stream = Events(
         name="events",
         path="",
@@ -98,99 +179,77 @@ def event_tables(draw: Any) -> Table:
         later={"status": "status_at"},
     )
     columns = {
-        "id": draw(st.permutations([f"e{i}" for i in range(n)])),
-        "user_id": objects(column(WORDS)),
-        "device_id": pd.array(column(st.sampled_from([1, 2, None])), dtype="Int64"),
-        "payee_id": objects(column(WORDS)),
-        "amount": pd.Series(column(AMOUNTS), dtype=np.float64),
-        "kind": objects(column(st.sampled_from(["x", "y", None]))),
-        "status": objects(column(st.sampled_from(["ok", "bad", None]))),
+        "id": draw.sample([f"e{i}" for i in range(n)], n),
+        "user_id": objects(column(draw, n, ("a", "b", None))),
+        "device_id": pd.array(column(draw, n, (1, 2, None)), dtype="Int64"),
+        "payee_id": objects(column(draw, n, ("a", "b", None))),
+        "amount": amounts(draw, n),
+        "kind": objects(column(draw, n, ("x", "y", "z", None))),
+        "status": objects(column(draw, n, ("ok", "bad", None))),
         "status_at": pd.to_datetime(pd.Series(set_at, dtype="Int64"), unit="us", utc=True),
     }
-    return table(stream, columns, stamps(steps))
+    return table(stream, columns, time, time + STEP * late)
 
 
-KEYS = (("user",), ("device",), ("user", "device"), ("payee",), ("payee", "device"), ("device", "payee"))
-LATE = st.one_of(st.none(), st.integers(0, 6))
-
-
-@st.composite
-def login_tables(draw: Any) -> Table:
+def login_table(draw: Random) -> Table:
     """A second stream, perhaps empty, in file order unlike time order; punctual, delayed or late row by row."""
-    n = draw(st.integers(0, 14))
-
-    def column(values: Any) -> list[Any]:
-        return draw(st.lists(values, min_size=n, max_size=n))
-
-    time = stamps(column(st.integers(0, SPAN)))
-    late = draw(st.sampled_from(["punctual", "delayed", "late"]))
-    steps = [0] * n if late == "punctual" else [2] * n if late == "delayed" else column(st.integers(0, 6))
+    n = how_many(draw, 0)
+    time = times(draw, n)
     stream = Stream(
         name="logins", path="", id="id", time="at", sequence="seq", entities={"user": "user_id", "device": "device_id"}
     )
     columns = {
-        "id": draw(st.permutations(range(n))),
-        "seq": column(st.integers(0, 1)),
-        "user_id": objects(column(WORDS)),
-        "device_id": pd.array(column(st.sampled_from([1, 2, 3, None])), dtype="Int64"),
-        "amount": pd.Series(column(AMOUNTS), dtype=np.float64),
-        "kind": objects(column(st.sampled_from(["x", "y", None]))),
+        "id": draw.sample(range(n), n),
+        "seq": draw.choices((0, 1), k=n),
+        "user_id": objects(column(draw, n, ("a", "b", None))),
+        "device_id": pd.array(column(draw, n, (1, 2, 3, None)), dtype="Int64"),
+        "amount": amounts(draw, n),
+        "kind": objects(column(draw, n, ("x", "y", "z", None))),
     }
-    return table(stream, columns, time, time + STEP * np.array(steps, dtype=np.int64))
+    return table(stream, columns, time, time + STEP * lateness(draw, n))
 
 
-@st.composite
-def label_logs(draw: Any, events: Table) -> LabelLog:
+def labels_of(draw: Random, events: Table) -> LabelLog:
     """Labels by all routes, some reversed, some never known, some known at the same instant."""
-    n = len(events.time)
-    known = st.integers(0, 2 * SPAN).map(lambda step: START + STEP * step)
-    never = st.just(int(np.iinfo(np.int64).max))
-    one = st.tuples(st.integers(0, n - 1), st.integers(0, 1), st.one_of(known, known, known, never), st.integers(0, 3))
-    matures = STEP * draw(st.integers(0, 4))
-    return label_rows(events, draw(st.lists(one, max_size=12)), matures, draw(st.booleans()))
+    n, rows = len(events.time), []
+    for _ in range(draw.randint(0, n + 4)):
+        known = NEVER if draw.random() < 0.15 else START + STEP * draw.randint(0, 2 * SPAN)
+        rows.append((draw.randrange(n), draw.randint(0, 1), known, draw.randint(0, 3)))
+    return label_rows(events, rows, STEP * draw.randint(0, 4), draw.random() < 0.5)
 
 
-@st.composite
-def nodes(draw: Any, number: int, matures: int) -> Node:
+def a_node(draw: Random, number: int, matures: int) -> Node:
     """Any node the three streams of a world allow."""
-    source = draw(st.sampled_from(["events", "events", "logins", "logins", "labels"]))
-    aggregate = draw(st.sampled_from([*NUMBERS, *ROWS, "distinct", *(["rate"] * 3 if source == "events" else [])]))
-    column = None
-    if aggregate in NUMBERS:
-        column = "amount"
-    elif aggregate == "distinct":
-        own = ["user_id", "device_id", "kind", "amount"]
-        column = draw(st.sampled_from(own if source == "logins" else [*own, "status"]))
-    same = {"user": "user_id", "device": "device_id"}
-    keys = draw(
-        st.sampled_from(
-            [("user",), ("device",), ("user", "device"), ("payee",), ("payee", "device"), ("device", "payee")]
-        )
-    )
-    crossed = tuple(same.get(key, "user_id") for key in keys)  # the payee is met as a user
-    filters = [None, None, "kind == 'x'", "amount > 0", "kind is null or amount <= 1"]
-    rated = aggregate == "rate"
+    source = draw.choice(("events", "events", "logins", "logins", "labels"))
+    rated = source == "events" and draw.random() < 0.2
+    aggregate = draw.choice(OUTCOMES if rated else AGGREGATES)
+    named = None
+    if aggregate in NUMBERS or (aggregate == "decay" and draw.random() < 0.7):
+        named = "amount"
+    elif aggregate in VALUES:
+        own = ("user_id", "device_id", "kind", "amount")
+        named = draw.choice(own if source == "logins" else (*own, "status"))
+    filters = FILTERS if source == "logins" else (*FILTERS, "status == 'bad'")
+    if not rated and draw.random() < 0.5:
+        filters = BOUND if source == "logins" else (*BOUND, "status != event.kind")
+    parameter = 0
+    if aggregate in ("last_k", "outcome_k"):
+        parameter = draw.randint(1, 3)
+    elif aggregate == "decay":
+        parameter = draw.choice((1, STEP // 7, STEP, 5 * STEP, 10**6 * STEP))
+    keys = draw.choice(KEYS)
     return Node(
         name=f"node_{number}",
         source=source,
         keys=keys,
-        source_keys=crossed,
-        where=draw(st.sampled_from(filters + ([] if source == "logins" else ["status == 'bad'"]))),
-        window=draw(st.sampled_from([None, STEP, 3 * STEP, 7 * STEP])),
-        offset=draw(st.sampled_from([0, 0, STEP, 4 * STEP])),
+        source_keys=tuple(CROSSED[key] for key in keys),
+        where=draw.choice(filters) if draw.random() < 0.5 else None,
+        window=draw.choice((None, STEP, 3 * STEP, 3 * STEP + 1, 7 * STEP)),
+        offset=draw.choice((0, 0, 0, STEP, 4 * STEP)),
         aggregate=aggregate,
-        column=column,
-        prior=0.05 if rated else 0.0,
-        strength=draw(st.sampled_from([0.0, 2.0])) if rated else 0.0,
+        column=named,
+        prior=0.05 if aggregate == "rate" else 0.0,
+        strength=draw.choice((0.0, 2.0)) if aggregate == "rate" else 0.0,
         lag=matures if rated else 0,
+        parameter=parameter,
     )
-
-
-@st.composite
-def worlds(draw: Any, most: int = 12) -> World:
-    """A log with its labels, and up to ``most`` nodes over it."""
-    events = draw(event_tables())
-    labels = draw(label_logs(events))
-    many = draw(st.integers(1, most))
-    chosen = tuple(draw(nodes(number, labels.matures_after)) for number in range(many))
-    return World(FeaturePlan(chosen, (), ()), tables_of(events, logins=draw(login_tables())), labels)
