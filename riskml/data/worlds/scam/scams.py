@@ -111,6 +111,8 @@ def _safe_account(rng: np.random.Generator, people: People, aim: Aim) -> Life:
     first = resets & (~second | (rng.random(count) < 0.4))
     reset_at = time + rng.integers(2, 18, count) * MINUTE
     added = later(rng, reset_at + 5 * MINUTE, 14 * MINUTE, 0.8)
+    confused = rng.random(count) < 0.1  # a few do it the other way round
+    added = np.where(confused, reset_at - 5 * MINUTE, added)
     waits = aim.patient * (rng.uniform(1.02, 2.2, count) * 86_400).astype(np.int64) * SECOND
     asked = later(rng, added + waits, 18 * MINUTE, 1.0)
     drains = rng.random(count) < 0.7
