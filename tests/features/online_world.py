@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from riskml.features.online import Feed, Online
-from riskml.features.plan import Node
+from riskml.features.plan import Network, Node
 from tests.features.worlds import World
 from tests.oracle import plain
 
 
-def online_values(world: World, seed: int = 0, evict: bool = True) -> Iterator[tuple[Node, np.ndarray[Any, Any]]]:
+def online_values(world: World, seed: int = 0, evict: bool = True) -> Iterator[tuple[Node | Network, np.ndarray[Any, Any]]]:
     """Each node with its float64 values, asked event by event; rows known at one instant are told in any order."""
     tables, rng = world.tables, np.random.default_rng(seed)
     streams = {"events": tables.events, **tables.sources}
@@ -48,6 +48,6 @@ def online_values(world: World, seed: int = 0, evict: bool = True) -> Iterator[t
         found[event] = engine.features({name: plain(value) for name, value in rows[event].items()}, now)
         if evict and rng.random() < 0.3:
             engine.evict()
-    for node in world.plan.nodes:
+    for node in world.plan.history:
         values = [found[event][node.name] for event in range(len(rows))]
         yield node, np.array([np.nan if value is None else value for value in values], dtype=np.float64)

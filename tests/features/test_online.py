@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from riskml.errors import DataError
 from riskml.features.online import Feed, Online
 from riskml.features.plan import FeaturePlan, Node
+from tests.features.network_worlds import network_worlds
 from tests.features.online_world import online_values
 from tests.features.worlds import World, worlds
+from tests.network_oracle import network_oracle
 
 HOUR = 3_600_000_000
 FEEDS = {
@@ -45,6 +47,16 @@ def test_the_order_of_telling_does_not_matter(world: World) -> None:
     again = dict(online_values(world, seed=2, evict=False))
     for made, values in once.items():
         np.testing.assert_allclose(values, again[made], rtol=1e-12, atol=1e-300, err_msg=str(made))
+
+
+@settings(max_examples=60, deadline=None)
+@given(network_worlds())
+def test_networks_equal_the_oracle(world: World) -> None:
+    """Rows told as they become known build the same networks as the oracle walks."""
+    oracle = network_oracle(world.plan.networks, world.tables, world.labels)
+    for (network, values), told in zip(online_values(world), oracle, strict=True):
+        expected = [np.nan if value is None else value for value in told]
+        np.testing.assert_allclose(values, expected, rtol=1e-9, atol=0, err_msg=str(network))
 
 
 def test_state_is_bounded_by_the_longest_window() -> None:
