@@ -1,4 +1,4 @@
-"""One stream in, what is odd about its rows out: span, gaps, ties, hubs, null keys, lateness and amounts.
+"""One stream in, what is odd about its rows out: span, gaps, ties, hubs, null keys and amounts.
 
 These are the checks that need no label and no rule. Nothing is refused here; breaches are reported, not raised.
 """
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from riskml.data.clock import NEVER
 from riskml.data.findings import Fact, Facts, Finding, Part, day, instant, percent
+from riskml.data.lateness import check_lateness
 from riskml.data.tables import Table
 from riskml.recipe.spec import DAY, Events
 
@@ -44,7 +44,7 @@ def check_stream(table: Table, as_of: int) -> Part:
         facts["amount"] = _amount(table, table.stream, found)
         facts["not_finite"] = _not_finite(table, table.stream, found)
     else:
-        facts["lateness"] = _lateness(table, found)
+        facts["lateness"] = check_lateness(table, found)
     return Part(tuple(found), facts)
 
 
@@ -135,24 +135,6 @@ def _tied_share(codes: Array, instants: Array) -> float:
     pairs = np.sort(codes * (int(instants.max()) + 1) + instants)
     same = pairs[1:] == pairs[:-1]
     return float((np.r_[same, False] | np.r_[False, same]).mean())
-
-
-def _lateness(table: Table, found: list[Finding]) -> Facts:
-    """How long after their time rows became known."""
-    known = table.available_at != NEVER
-    lag = (table.available_at - table.time)[known] / 1e6
-    if not known.all():
-        never = int((~known).sum())
-        message = f"{table.name}: {never:,} rows have no `{table.stream.available_at}` and are never seen"
-        found.append(Finding("warning", "lateness", message))
-    if not len(lag):
-        return {"median_seconds": None, "p99_seconds": None, "over_a_day": None}
-    late = float((lag > 86_400).mean())
-    if late > 0.001 and table.stream.available_at:
-        message = f"{table.name}: {percent(late)} of rows became known more than a day after their time"
-        found.append(Finding("note", "lateness", message, "features wait for them, in training as in production"))
-    median, p99 = (float(np.quantile(lag, q)) for q in (0.5, 0.99))
-    return {"median_seconds": median, "p99_seconds": p99, "over_a_day": late}
 
 
 def _amount(table: Table, events: Events, found: list[Finding]) -> Facts | None:
