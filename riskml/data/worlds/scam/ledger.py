@@ -81,7 +81,7 @@ def settle(rng: np.random.Generator, people: People, moves: pd.DataFrame, deposi
     amount, balance, fired = _walk(moves, deposits, opening, young, released)
     done = moves.assign(amount=amount, balance=balance, age=logged, fired=fired, released=fired & released)
     done["blocked"] = done.fired & ~done.released
-    return done[done.amount >= _LEAST_USD].reset_index(drop=True)
+    return done[done.amount > 0].reset_index(drop=True)
 
 
 def _walk(
@@ -107,6 +107,7 @@ def _walk(
         before[out] = held[user[out]]
         asked = np.floor(np.minimum(want[out], share[out] * before[out]) * 100) / 100
         asked = np.where((parent[out] >= 0) & ~refused[parent[out]], 0.0, asked)
+        asked = np.where(asked < _LEAST_USD, 0.0, asked)
         amount[out], fired[out] = asked, young[out] & (asked > RULE.line_usd)
         stopped = fired[out] & ~released[out]
         refused[own_id[out][stopped & (own_id[out] >= 0)]] = True
