@@ -282,7 +282,7 @@ class _Engine:
             return outcomes.rate(node, layout, spans, key)
         if node.source not in self.orders:
             self.orders[node.source] = self.events.ordered()
-        return outcomes.outcome_k(node, layout, spans, key, fused.invert(self.orders[node.source], len(codes)))
+        return outcomes.outcome_k(node, layout, spans, key, self.orders[node.source])
 
 
 def _derived(derived: tuple[Derived, ...], features: Mapping[str, Any], tables: Tables) -> dict[str, Any]:

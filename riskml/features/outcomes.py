@@ -94,8 +94,10 @@ def rate(node: Node, layout: Layout, spans: Spans, key: Ints) -> Floats:
         return np.asarray((frauds + node.strength * node.prior) / (frauds + goods + node.strength))
 
 
-def outcome_k(node: Node, layout: Layout, spans: Spans, key: Ints, rank: Ints) -> Floats:
-    """The ``node.parameter``-th last known outcome, 1 fraud and 0 good; ``rank`` is each event's place in its order."""
+def outcome_k(node: Node, layout: Layout, spans: Spans, key: Ints, ordered: Ints) -> Floats:
+    """The ``node.parameter``-th last known outcome, 1 fraud and 0 good; ``ordered`` lists all events in their order."""
+    rank = np.empty(len(ordered), np.int64)
+    rank[ordered] = np.arange(len(ordered))
     order, starts = kernels.group(key, np.argsort(rank[spans.row], kind="stable"), layout.queries.keys)
     after, until = spans.after[order], spans.until[order]
     enters, leaves = (sort_within(starts, after), after), (sort_within(starts, until), until)
