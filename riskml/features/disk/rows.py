@@ -142,8 +142,10 @@ def _restored(column: pa.ChunkedArray, kind: Any) -> pd.Series[Any]:
     if pd.api.types.is_extension_array_dtype(kind) and pd.api.types.is_integer_dtype(kind):
         null = column.is_null().to_numpy()
         values = column.fill_null(0).to_numpy().astype(kind.numpy_dtype)
-        return pd.Series(pd.arrays.IntegerArray(values, np.array(null, dtype=bool)), dtype=kind)
-    return pd.Series(column.to_pandas(), copy=False).astype(kind)
+        whole: pd.Series[Any] = pd.Series(pd.arrays.IntegerArray(values, np.array(null, dtype=bool)), dtype=kind)
+        return whole
+    found: pd.Series[Any] = pd.Series(column.to_pandas().astype(kind), copy=False)
+    return found
 
 
 def _type_of(series: pd.Series[Any]) -> pa.DataType:

@@ -83,7 +83,9 @@ class Spill:
                 self._files.append((file, pa.ipc.new_stream(file, self._schema)))
         for number, parts in enumerate(self._waiting):
             if parts:
-                self._files[number][1].write_table(pa.concat_tables(parts).combine_chunks())
+                rows = pa.concat_tables(parts).combine_chunks()
+                self._files[number][1].write_table(rows)
+                self.written += rows.nbytes
                 self._waiting[number] = []
         self._held = 0
 
@@ -96,7 +98,6 @@ class Spill:
                 except OSError:
                     if not quietly:
                         raise
-            self.written += 0 if quietly else Path(file.name).stat().st_size if hasattr(file, "name") else 0
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:05d}.arrow"
