@@ -159,9 +159,21 @@ def check(recipe: RecipePath, options: Options) -> Job:
 
 
 @command("features", "riskml features recipes/account_takeover.toml")
-def features(recipe: RecipePath, options: Options) -> Job:
+def features(
+    recipe: RecipePath,
+    options: Options,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Say what each feature means and costs; compute nothing.")
+    ] = False,
+) -> Job:
     """Compute the features of every event, as they were known then."""
-    return _stage("features", recipe, options)
+
+    def listing(console: Console) -> int:
+        from riskml.cli.journey import Journey, list_features
+
+        return list_features(Journey.open(recipe, options.set, options.runs, console))
+
+    return listing if list_ else _stage("features", recipe, options)
 
 
 @command("train", "riskml train recipes/account_takeover.toml --set train.trials=40")

@@ -222,6 +222,17 @@ def do_stage(journey: Journey, name: str) -> int:
     return _finish(journey, name)
 
 
+def list_features(journey: Journey) -> int:
+    """Every feature of the recipe's plan with its meaning and cost; no data is read and nothing is written."""
+    from riskml.features.catalog import describe
+
+    facts = describe(journey.recipe, journey.plan)
+    for line in words.listed(facts):
+        journey.console.answer(line)
+    journey.console.document(facts)
+    return int(ExitCode.OK)
+
+
 def do_all(journey: Journey) -> int:
     """`run`: every stage in order, redoing only what changed; the verdict is the exit code."""
     began = time.monotonic()
@@ -344,7 +355,7 @@ def _stages() -> dict[str, Stage]:
 
     threat = ("threat.name", "threat.as_of")  # `opened_at` is a clock for people
     data = (*threat, "events", "sources", "labels")
-    plan = (*data, "tables", "features", "network", "derive")
+    plan = (*data, "tables", "features", "network", "packs", "derive")
     made = (
         Stage("check", (*plan, "rule"), stages.check),
         Stage("features", plan, stages.features, gates=("check",)),

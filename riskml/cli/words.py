@@ -41,6 +41,20 @@ def lines(stage: str, facts: Facts) -> list[str]:
     return [f"{stage}: {summary(stage, facts)}"]
 
 
+def listed(facts: Facts) -> list[str]:
+    """Every feature with its meaning, what it costs online and what it keeps."""
+    out = []
+    for item in (_mapping(entry) for entry in _sequence(facts.get("features"))):
+        out.append(f"{item['name']}: {item['meaning']}")
+        if item["kind"] not in ("input", "derived"):
+            size = f" ({item['bytes']} bytes a {item['unit']})" if item["bytes"] else ""
+            bounded = "" if item["bounded"] else "; UNBOUNDED"
+            out.append(f"    reads {item['work']}; keeps {item['state']}{size}{bounded}")
+    many, unbounded = len(_sequence(facts.get("features"))), len(_sequence(facts.get("unbounded")))
+    out.append(f"{many} features; one event reads {facts['keys_per_event']} keys; {unbounded} with unbounded state")
+    return out
+
+
 def findings(facts: Facts, level: str = "") -> list[Mapping[str, object]]:
     """The findings of a check, of one level or of all, worst first."""
     order = ("breach", "warning", "note")

@@ -22,11 +22,13 @@ from riskml.features.naming import (
     read_aggregate,
     read_measure,
 )
+from riskml.features.packs import expand
 from riskml.features.plan import Derived, FeaturePlan, Lookup, Network, Node
 
 if TYPE_CHECKING:
     from riskml.recipe.spec import FeatureGroup, NetworkGroup, Recipe, Stream
 
+PACK = "packs."  # how places in a recipe's packs begin
 EVENT = "event."  # prefix of the current event's columns in a filter
 _PII_HINT = "make it an entity, and derive window features from its history"
 _LABEL_HINT = 'use `rate`, `last_k(label, k)` or source = "labels"'
@@ -41,14 +43,14 @@ def compile_plan(recipe: Recipe) -> FeaturePlan:
     work = _Compilation(recipe)
     work.inputs()
     lookups = tuple(work.lookups())
-    nodes = tuple(
-        node for index, group in enumerate(recipe.features) for node in work.nodes(group, f"features[{index}]")
-    )
-    networks = tuple(
-        network for index, group in enumerate(recipe.network) for network in work.networks(group, f"network[{index}]")
-    )
+    packs = expand(recipe)
+    work.problems += packs.problems
+    groups = [(f"features[{index}]", group) for index, group in enumerate(recipe.features)]
+    nodes = tuple(node for key, group in (*groups, *packs.features) for node in work.nodes(group, key))
+    rings = [(f"network[{index}]", group) for index, group in enumerate(recipe.network)]
+    networks = tuple(network for key, group in (*rings, *packs.network) for network in work.networks(group, key))
     made = FeaturePlan(nodes, (), (), lookups, networks)
-    derived = tuple(work.derived(list(made.names)))
+    derived = tuple(work.derived(list(made.names), packs.derive or {}))
     if work.problems:
         raise RecipeError(work.problems)
     return replace(made, derived=derived, inputs=tuple(recipe.events.inputs))
@@ -68,6 +70,7 @@ class _Compilation:
         self.recipe = recipe
         self.problems: list[Problem] = []
         self.owners: dict[str, str] = {}
+        self.made: dict[str, Node | Network] = {}
         self.file = recipe.file.name if recipe.file else "recipe"
         self.streams: dict[str, Stream] = {"events": recipe.events, "labels": recipe.events, **recipe.sources}
         self.forbidden = _never_inputs(recipe)
@@ -79,6 +82,14 @@ class _Compilation:
         first = self.owners.setdefault(name, key)
         if first != key:
             self.report(key, f"the feature `{name}` is already made by {first}", "drop one, or give its group a `name`")
+
+    def is_fresh(self, item: Node | Network, key: str) -> bool:
+        """Whether nobody made the very same feature before; a pack may repeat what the recipe spells out."""
+        if key.startswith(PACK) and self.made.get(item.name) == item:
+            return False
+        self.claim(item.name, key)
+        self.made[item.name] = item
+        return True
 
     def inputs(self) -> None:
         """Claim the raw inputs and refuse those a model may never read."""
@@ -117,8 +128,8 @@ class _Compilation:
                 for keys, columns in pairs:
                     for window in group.over:
                         node = self.node(group, source, aggregate, keys, columns, window)
-                        self.claim(node.name, place + (f" by {list(keys)}" if len(pairs) > 1 else ""))
-                        yield node
+                        if self.is_fresh(node, place + (f" by {list(keys)}" if len(pairs) > 1 else "")):
+                            yield node
 
     def node(
         self,
@@ -247,8 +258,7 @@ class _Compilation:
                 self.report(place, f"`{measure.name}` is of payments", 'give `edge = ["sender", "receiver"]`')
             for window in group.over if flow else (measure.window,):
                 name = network_name(of, group.name or "_".join(ends), measure, window)
-                self.claim(name, place)
-                yield Network(
+                network = Network(
                     name=name,
                     source=group.source,
                     of=of,
@@ -263,6 +273,8 @@ class _Compilation:
                     column=source.entities.get(measure.column, measure.column) if measure.column else None,
                     where=group.where,
                 )
+                if self.is_fresh(network, place):
+                    yield network
 
     def check_network(self, group: NetworkGroup, source: Stream, of: str, key: str) -> bool:
         """Whether the entities a network names exist where they must."""
@@ -289,10 +301,10 @@ class _Compilation:
         self.check_filter(group.where, group.source, f"{key}.where", bound=False)
         return len(self.problems) == before
 
-    def derived(self, features: list[str]) -> Iterator[Derived]:
+    def derived(self, features: list[str], packed: Mapping[str, str]) -> Iterator[Derived]:
         """The derived features; each reads features that are not derived, and columns of the event."""
         known = [*features, *derived_columns(self.recipe)]
-        for name, text in self.recipe.derive.items():
+        for name, text in (dict(packed) | dict(self.recipe.derive)).items():
             self.claim(name, f"derive.{name}")
             self.check_derived(known, name, text)
             yield Derived(name, text)

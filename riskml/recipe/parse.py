@@ -31,6 +31,7 @@ _SECTIONS = (
     "rule",
     "features",
     "network",
+    "packs",
     "derive",
     "train",
     "backtest",
@@ -170,6 +171,7 @@ def _recipe(
     made["tables"] = _tables(body.get("tables", {}), base, problems)
     made["features"] = _listed(body.get("features", []), "features", spec.FeatureGroup, problems)
     made["network"] = _listed(body.get("network", []), "network", spec.NetworkGroup, problems)
+    made["packs"] = _packs(body.get("packs", {}), problems)
     made["derive"] = _texts(body.get("derive", {}), "derive", problems)
     if not problems.found:
         recipe = spec.Recipe(**made, file=file, overrides=overrides)
@@ -221,6 +223,18 @@ def _listed(body: object, key: str, cls: type[Any], problems: Problems) -> tuple
         problems.add(key, f"must be a list of tables, each opened by [[{key}]]")
         return ()
     return tuple(build(cls, part, f"{key}[{i}]", problems) for i, part in enumerate(body))
+
+
+def _packs(body: object, problems: Problems) -> dict[str, spec.Pack]:
+    """``velocity = true`` takes a pack as it is, a table changes parts of it, ``false`` leaves it out."""
+    if not isinstance(body, dict):
+        problems.add("packs", "must be a table with one line per pack, such as velocity = true")
+        return {}
+    return {
+        name: spec.Pack() if part is True else build(spec.Pack, part, f"packs.{name}", problems)
+        for name, part in body.items()
+        if part is not False
+    }
 
 
 def _texts(body: object, key: str, problems: Problems) -> dict[str, str]:

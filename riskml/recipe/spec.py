@@ -179,6 +179,19 @@ class NetworkGroup:
 
 
 @dataclass(frozen=True)
+class Pack:
+    """One line of ``[packs]``: a ready set of features for the entities at hand.
+
+    What is left out takes the pack's own choice: ``by`` (entities), ``over`` (windows), ``edge`` (the two entities of a
+    payment, for ``flow``).
+    """
+
+    by: tuple[str, ...] = ()
+    over: tuple[Duration | None, ...] = ()
+    edge: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Train:
     """``[train]``: the windows of ``train | gap | calibrate | gap | test``, the search and its seed.
 
@@ -264,6 +277,7 @@ class Recipe:
     rule: Rule | None = None
     features: tuple[FeatureGroup, ...] = ()
     network: tuple[NetworkGroup, ...] = ()
+    packs: Mapping[str, Pack] = field(default_factory=dict)
     derive: Mapping[str, str] = field(default_factory=dict)
     train: Train = field(default_factory=Train)
     backtest: Backtest = field(default_factory=Backtest)

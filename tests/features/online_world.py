@@ -13,7 +13,9 @@ from tests.features.worlds import World
 from tests.oracle import plain
 
 
-def online_values(world: World, seed: int = 0, evict: bool = True) -> Iterator[tuple[Node | Network, np.ndarray[Any, Any]]]:
+def online_values(
+    world: World, seed: int = 0, evict: bool = True
+) -> Iterator[tuple[Node | Network, np.ndarray[Any, Any]]]:
     """Each node with its float64 values, asked event by event; rows known at one instant are told in any order."""
     tables, rng = world.tables, np.random.default_rng(seed)
     streams = {"events": tables.events, **tables.sources}

@@ -1,0 +1,74 @@
+"""The catalog says of every feature what it means and keeps, and the online engine keeps just that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from riskml.features.catalog import catalog
+from riskml.features.naming import AGGREGATES, MEASURES, OF_NUMBERS, OF_VALUES
+from riskml.features.online import Feed, Online
+from riskml.features.plan import Derived, FeaturePlan, Lookup, Network, Node
+
+HOUR = 3_600_000_000
+FEEDS = {"events": Feed("id", entities={"user": "user"})}
+
+
+def node(aggregate: str, window: int | None, where: str | None = None) -> Node:
+    """A node by user, over amounts where it needs a column."""
+    column = "amount" if aggregate in OF_NUMBERS + OF_VALUES else None
+    return Node("x", "events", ("user",), ("user",), where, window, 0, aggregate, column, parameter=2)
+
+
+def held(engine: Online) -> int:
+    """Rows and different values kept over all keys."""
+    rows = sum(len(rows) for shelf in engine.shelves.values() for rows in shelf.rows.values())
+    counts = [getattr(made, "counts", ()) for shelf in engine.shelves.values() for made in shelf.folded.values()]
+    return rows + sum(map(len, counts))
+
+
+@pytest.mark.parametrize("where", [None, "amount > event.amount"])
+@pytest.mark.parametrize("window", [3 * HOUR, None])
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_bounded_is_what_the_engine_keeps(aggregate: str, window: int | None, where: str | None) -> None:
+    """Four times the history of a key leaves a bounded state as it was, and makes an unbounded one grow."""
+    if where and aggregate in ("rate", "outcome_k"):
+        return
+    item = node(aggregate, window, where)
+    sizes = []
+    for hours in (50, 200):
+        engine = Online(FeaturePlan((item,), (), ()), FEEDS)
+        for hour in range(hours):
+            row = {"id": hour, "user": "u", "amount": float(hour)}
+            engine.features(row, hour * HOUR)
+            engine.admit("events", row, hour * HOUR)
+        engine.evict()
+        sizes.append(held(engine))
+    (entry,) = catalog(FeaturePlan((item,), (), ()), {})
+    grows = sizes[1] > sizes[0]
+    # A lifetime `is_new` keeps one mark per key for ever: the keys are what grows.
+    assert entry.bounded is not (grows or (aggregate == "is_new" and window is None))
+
+
+def test_every_feature_has_a_sentence() -> None:
+    """Inputs, lookups, nodes, networks and derived features: each has its entry, in the plan's order."""
+    nodes = tuple(
+        Node(f"n{i}", "logins", ("user", "device"), ("u", "d"), "ok == 0", HOUR, HOUR, name, "amount", parameter=HOUR)
+        for i, name in enumerate(AGGREGATES)
+    )
+    shape: dict[str, Any] = {"of": "user", "of_column": "u", "links": ("d",), "bad": "u", "max_degree": 9}
+    networks = tuple(
+        Network(f"m{i}", "events", direct=False, measure=name, parameter=2, window=HOUR, column="amount", **shape)
+        for i, name in enumerate(MEASURES)
+    )
+    plan = FeaturePlan(
+        nodes, (Derived("z", "a + 1"),), ("a",), (Lookup("bin_country", "bin", "b", "b", "c"),), networks
+    )
+    entries = catalog(plan, {"logins": {"user": "u", "device": "dev"}})
+    assert [entry.name for entry in entries] == list(plan.names)
+    assert all(entry.meaning and "{" not in entry.meaning for entry in entries)
+    count = next(entry for entry in entries if entry.name == "n0")
+    assert count.meaning == (
+        "how many logins with this user and device as its `d` where ok == 0 in the last 1h, up to 1h ago"
+    )
