@@ -12,12 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from riskml.data.worlds import Made
+from riskml.data.worlds.takeover.settings import DAY, SECOND
 from riskml.data.worlds.transfer import around, crowds, life, naming, rings
 from riskml.data.worlds.transfer.accounts import Accounts, own_place, populate
 from riskml.data.worlds.transfer.controls import COMPLETED, Decisions, decide
 from riskml.data.worlds.transfer.labels import learn
 from riskml.data.worlds.transfer.rows import Moves, with_devices
-from riskml.data.worlds.transfer.settings import DAY, LEAST_USERS, MULE, REFERENCE_USERS, SECOND_MULE, SECOND
+from riskml.data.worlds.transfer.settings import LEAST_USERS, MULE, REFERENCE_USERS, SECOND_MULE
 from riskml.errors import UsageError
 
 __all__ = ["make"]

@@ -11,21 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from riskml.data.worlds.takeover.people import chance, mixed
-from riskml.data.worlds.transfer.rows import API, APP, WEB, Bools, Floats, Ints
-from riskml.data.worlds.transfer.settings import (
-    BROKER,
-    DAY,
-    DAYS,
-    DORMANT,
-    EMPLOYER,
-    MAKER,
-    MERCHANT,
-    NEVER,
-    PERSON,
-    SECOND,
-    SHARES,
-    WORLD_START,
-)
+from riskml.data.worlds.takeover.rows import Bools, Floats, Ints
+from riskml.data.worlds.takeover.settings import DAY, NEVER, SECOND, WORLD_START
+from riskml.data.worlds.transfer.rows import API, APP, WEB
+from riskml.data.worlds.transfer.settings import BROKER, DAYS, DORMANT, EMPLOYER, MAKER, MERCHANT, PERSON, SHARES
 
 TABLETS, DESKS, COMMON, CAFES, GANGS = (kind << 40 for kind in range(1, 6))
 HOME_IPS, NAT_IPS, VPN_IPS, CAFE_IPS, GANG_IPS, DESK_IPS = (kind << 48 for kind in range(1, 7))

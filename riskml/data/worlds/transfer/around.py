@@ -9,23 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from riskml.data.worlds.takeover.ordinary import clock, soon
+from riskml.data.worlds.takeover.rows import Bools, Ints
+from riskml.data.worlds.takeover.settings import DAY, HOUR, MINUTE, NEVER, SECOND, WORLD_START
 from riskml.data.worlds.transfer.accounts import Accounts, own_place
-from riskml.data.worlds.transfer.rows import API, Bools, Cash, Ints, Logins, Moves
 from riskml.data.worlds.transfer.rings import Underworld, gang_place
-from riskml.data.worlds.transfer.settings import (
-    BROKER,
-    DAY,
-    DAYS,
-    DORMANT,
-    EMPLOYER,
-    END,
-    HOUR,
-    MERCHANT,
-    MINUTE,
-    NEVER,
-    SECOND,
-    WORLD_START,
-)
+from riskml.data.worlds.transfer.rows import API, Cash, Logins, Moves
+from riskml.data.worlds.transfer.settings import BROKER, DORMANT, EMPLOYER, END, MERCHANT
 
 
 def logins(rng: np.random.Generator, accounts: Accounts, moves: Moves, under: Underworld) -> Logins:
@@ -68,13 +57,17 @@ def cash(rng: np.random.Generator, accounts: Accounts, moves: Moves, kept: Moves
     begin = np.maximum(accounts.opened[who], WORLD_START)
     time = clock(rng, (begin - WORLD_START + rng.random(len(who)) * (END - begin)) / DAY)
     kind = accounts.kind[who]
-    incoming = rng.random(len(who)) < np.select([kind == EMPLOYER, kind == MERCHANT, kind == BROKER], [0.95, 0.1, 0.3], 0.6)
+    incoming = rng.random(len(who)) < np.select(
+        [kind == EMPLOYER, kind == MERCHANT, kind == BROKER], [0.95, 0.1, 0.3], 0.6
+    )
     typical = np.select([kind == EMPLOYER, kind == MERCHANT], [16_000.0, 6_000.0], 900.0)
     usual = Cash(time, who, incoming, np.round(typical * rng.lognormal(0.0, 0.9, len(who)), 2))
     usual = usual.pick(time > accounts.opened[who])
     out = kept.pick(rng.random(len(kept)) < 0.8)
     left = soon(rng, out.time, int(3.5 * HOUR), 1.1)
-    taken = Cash(left, out.receiver, np.zeros(len(out), dtype=bool), np.round(out.amount * rng.uniform(0.6, 1, len(out)), 2))
+    taken = Cash(
+        left, out.receiver, np.zeros(len(out), dtype=bool), np.round(out.amount * rng.uniform(0.6, 1, len(out)), 2)
+    )
     return Cash.stack([usual, taken])
 
 
@@ -86,4 +79,4 @@ def stays(rng: np.random.Generator, accounts: Accounts, honest: Moves, completed
 
 def within(time: Ints) -> Bools:
     """Inside the world's days."""
-    return (time >= WORLD_START) & (time < WORLD_START + DAYS * DAY)
+    return (time >= WORLD_START) & (time < END)

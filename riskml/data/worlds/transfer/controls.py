@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from riskml.data.worlds.takeover.people import mixed
+from riskml.data.worlds.takeover.rows import Bools, Floats, Ints, Rows
+from riskml.data.worlds.takeover.settings import DAY, HOUR, SECOND, WORLD_START
 from riskml.data.worlds.transfer.accounts import Accounts
-from riskml.data.worlds.transfer.rows import Bools, Floats, Ints, Moves, Rows
-from riskml.data.worlds.transfer.settings import DAY, HOUR, RELEASE_CHANCE, RULE, SECOND, WORLD_START
+from riskml.data.worlds.transfer.rows import Moves
+from riskml.data.worlds.transfer.settings import RELEASE_CHANCE, RULE
 
 ACTIONS = ("allow", "block", "review")
 ALLOW, BLOCK, REVIEW = range(3)

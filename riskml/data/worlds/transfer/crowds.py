@@ -12,24 +12,12 @@ import numpy as np
 
 from riskml.data.worlds.takeover.ordinary import clock, soon
 from riskml.data.worlds.takeover.people import mixed
+from riskml.data.worlds.takeover.rows import Ints
+from riskml.data.worlds.takeover.settings import DAY, HOUR, SECOND, WORLD_START
 from riskml.data.worlds.transfer.accounts import Accounts
 from riskml.data.worlds.transfer.life import friend_of
-from riskml.data.worlds.transfer.rows import Ints, Moves, moves_of, onward
-from riskml.data.worlds.transfer.settings import (
-    BROKER,
-    DAY,
-    DAYS,
-    DESK,
-    EMPLOYER,
-    END,
-    HOUR,
-    MAKER,
-    MERCHANT,
-    PERSON,
-    SECOND,
-    SECOND_DESK,
-    WORLD_START,
-)
+from riskml.data.worlds.transfer.rows import Moves, moves_of, onward
+from riskml.data.worlds.transfer.settings import BROKER, DAYS, DESK, EMPLOYER, END, MAKER, MERCHANT, PERSON, SECOND_DESK
 
 CLIENTS = 40
 PAYDAYS = tuple(range(1, DAYS, 14))
@@ -136,4 +124,3 @@ def settlements(rng: np.random.Generator, accounts: Accounts, users: int) -> Mov
         9000 * rng.lognormal(0.0, 0.9, deals),
     )
     return Moves.stack([paid, traded])
-

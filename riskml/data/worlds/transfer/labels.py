@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from riskml.data.worlds.takeover.rows import Bools, Ints, Rows
+from riskml.data.worlds.takeover.settings import DAY, HOUR, NEVER, SECOND
 from riskml.data.worlds.transfer.accounts import CAFES, COMMON, DESKS, Accounts
 from riskml.data.worlds.transfer.controls import COMPLETED, REVERSED, Decisions
-from riskml.data.worlds.transfer.rows import LAYER, Bools, Ints, Moves, Rows
-from riskml.data.worlds.transfer.settings import BROKER, DAY, END, HOUR, MERCHANT, NEVER, SECOND
+from riskml.data.worlds.transfer.rows import LAYER, Moves
+from riskml.data.worlds.transfer.settings import BROKER, END, MERCHANT
 
 SOURCES = ("claim", "trace", "analyst", "linked", "rule_block")
 CLAIM, TRACE, ANALYST, LINKED, RULE_BLOCK = range(5)

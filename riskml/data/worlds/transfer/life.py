@@ -12,19 +12,11 @@ import numpy as np
 
 from riskml.data.worlds.takeover.ordinary import clock, soon
 from riskml.data.worlds.takeover.people import mixed
+from riskml.data.worlds.takeover.rows import Floats, Ints
+from riskml.data.worlds.takeover.settings import DAY, HOUR, NEVER, WORLD_START
 from riskml.data.worlds.transfer.accounts import Accounts
-from riskml.data.worlds.transfer.rows import Floats, Ints, Moves, moves_of, onward
-from riskml.data.worlds.transfer.settings import (
-    DAY,
-    END,
-    FIRST_MONEY,
-    HOUR,
-    MERCHANT,
-    NEVER,
-    PERSON,
-    PERSONAL,
-    WORLD_START,
-)
+from riskml.data.worlds.transfer.rows import Moves, moves_of, onward
+from riskml.data.worlds.transfer.settings import END, FIRST_MONEY, MERCHANT, PERSON, PERSONAL
 
 CIRCLE = 6
 
@@ -49,9 +41,7 @@ def _active_days(accounts: Accounts, since: Ints) -> Floats:
     return days
 
 
-def _purpose(
-    rng: np.random.Generator, accounts: Accounts, users: int, sender: Ints
-) -> tuple[Ints, Floats, Floats]:
+def _purpose(rng: np.random.Generator, accounts: Accounts, users: int, sender: Ints) -> tuple[Ints, Floats, Floats]:
     """Whom a person pays: a shop, a friend, the same as every month, or somebody new; with the usual amount."""
     rows = len(sender)
     shops, people = accounts.of(MERCHANT), accounts.of(PERSON)
@@ -71,7 +61,8 @@ def _purpose(
 def friend_of(rng: np.random.Generator, people: Ints, who: Ints) -> Ints:
     """One of the few people each account knows."""
     near = who + mixed(who // 3 * CIRCLE + rng.integers(0, CIRCLE, len(who)), 31) % 97 - 48
-    return people[np.clip(near, 0, None) % len(people)]
+    friend: Ints = people[np.clip(near, 0, None) % len(people)]
+    return friend
 
 
 def funding(rng: np.random.Generator, accounts: Accounts, users: int) -> Moves:
@@ -87,7 +78,6 @@ def funding(rng: np.random.Generator, accounts: Accounts, users: int) -> Moves:
     moved, _ = onward(rng, first.pick(rng.random(len(first)) < 0.5), FIRST_MONEY)
     moved = replace(moved, receiver=_giver(rng, accounts, users, moved.sender))
     return Moves.stack([first, moved])
-
 
 
 def _giver(rng: np.random.Generator, accounts: Accounts, users: int, who: Ints) -> Ints:
@@ -122,4 +112,3 @@ def possible(accounts: Accounts, moves: Moves) -> Moves:
     opened = np.maximum(accounts.opened[moves.sender], accounts.opened[moves.receiver])
     inside = (moves.time >= np.maximum(opened, WORLD_START)) & (moves.time < END)
     return moves.pick(inside & (moves.sender != moves.receiver) & (moves.amount >= 5))
-

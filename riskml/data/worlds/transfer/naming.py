@@ -13,11 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from riskml.data.worlds.takeover.people import mixed
+from riskml.data.worlds.takeover.rows import Bools, Floats, Ints
+from riskml.data.worlds.takeover.settings import DAY, HOUR, NEVER, SECOND
 from riskml.data.worlds.transfer.accounts import Accounts
 from riskml.data.worlds.transfer.controls import ACTIONS, STATUSES, Decisions, age
 from riskml.data.worlds.transfer.labels import SOURCES, Labels, Learned
-from riskml.data.worlds.transfer.rows import CHANNELS, METHODS, Bools, Cash, Floats, Ints, Logins, Moves
-from riskml.data.worlds.transfer.settings import DAY, END, HOUR, NEVER, SECOND
+from riskml.data.worlds.transfer.rows import CHANNELS, METHODS, Cash, Logins, Moves
+from riskml.data.worlds.transfer.settings import END
 
 _BASE32 = np.array(list("abcdefghjkmnpqrstuvwxyz023456789"))
 

@@ -1,4 +1,4 @@
-"""What mule rings do: in go the accounts, out come crews of mules, the victims' transfers and where the money goes next.
+"""What mule rings do: in go the accounts, out come crews of mules, victims' transfers and where the money goes next.
 
 A crew has a few front mules, who are paid by victims, and collectors it shares with the other crews of its gang. Some
 mules were opened for it, some were bought after a long sleep, some are ordinary customers who sold their help.
@@ -12,25 +12,31 @@ import numpy as np
 
 from riskml.data.worlds.takeover.ordinary import clock, soon
 from riskml.data.worlds.takeover.people import mixed
-from riskml.data.worlds.transfer.accounts import GANG_IPS, GANGS, NAT_IPS, VPN_EXITS, VPN_IPS, Accounts, own_place, with_new
-from riskml.data.worlds.transfer.rows import LAYER, OWN_DEVICE, TAKEN_OVER, Bools, Ints, Moves, Rows, moves_of, onward, with_devices
+from riskml.data.worlds.takeover.rows import Bools, Ints, Rows
+from riskml.data.worlds.takeover.settings import DAY, HOUR, NEVER, SECOND, WORLD_START
+from riskml.data.worlds.transfer.accounts import (
+    GANG_IPS,
+    GANGS,
+    NAT_IPS,
+    VPN_EXITS,
+    VPN_IPS,
+    Accounts,
+    own_place,
+    with_new,
+)
+from riskml.data.worlds.transfer.rows import LAYER, OWN_DEVICE, TAKEN_OVER, Moves, moves_of, onward, with_devices
 from riskml.data.worlds.transfer.settings import (
     ADAPTED,
     ADAPTS_ON,
-    DAY,
     DAYS,
     DORMANT,
     END,
-    HOUR,
     MERCHANT,
-    NEVER,
     PERSON,
     REFERENCE_USERS,
     RINGS,
     RINGS_PER_GANG,
     RULE,
-    SECOND,
-    WORLD_START,
     Passing,
 )
 
@@ -75,7 +81,9 @@ def hire(rng: np.random.Generator, accounts: Accounts, users: int) -> tuple[Acco
     start = clock(rng, np.floor(day))
     needed = np.concatenate([np.repeat(np.arange(count), fronts), count + np.repeat(np.arange(gangs), COLLECTORS)])
     kind = rng.choice(3, len(needed), p=[0.58, 0.15, 0.27])
-    first = np.concatenate([start, WORLD_START + (debut * 86_400).astype(np.int64) * SECOND])[needed]
+    earliest = np.full(gangs, NEVER)
+    np.minimum.at(earliest, gang, start)
+    first = np.concatenate([start, earliest])[needed]
     old = np.concatenate([adapted, np.zeros(gangs, dtype=bool)])[needed]
     accounts, account = _accounts(rng, accounts, users, kind, first, old)
     mules = np.zeros((count, FRONTS + COLLECTORS), dtype=np.int64)
@@ -115,10 +123,14 @@ def thefts(rng: np.random.Generator, accounts: Accounts, users: int, under: Unde
     victim = rng.choice(able, len(ring), replace=False, p=weight / weight.sum()).astype(np.int64)
     twice = rng.random(len(ring)) < 0.18
     ring, victim = np.concatenate([ring, ring[twice]]), np.concatenate([victim, victim[twice]])
-    time = crews.start[ring] + (crews.span[ring] * rng.beta(1.2, 1.6, len(ring)) / SECOND).astype(np.int64) * SECOND
+    day = (crews.start[ring] + crews.span[ring] * rng.beta(1.2, 1.6, len(ring)) - WORLD_START) / DAY
+    first = crews.start[ring] + rng.integers(60, 7200, len(ring)) * SECOND
+    time = np.maximum(clock(rng, day), first)
     front = (crews.fronts[ring] * rng.random(len(ring))).astype(np.int64)
     amount = np.clip(1750 * rng.lognormal(0.0, 0.85, len(ring)), 90, 30_000)
-    amount = np.where(crews.adapted[ring], np.minimum(amount, RULE[-1].line_usd * rng.uniform(0.5, 0.99, len(ring))), amount)
+    amount = np.where(
+        crews.adapted[ring], np.minimum(amount, RULE[-1].line_usd * rng.uniform(0.5, 0.99, len(ring))), amount
+    )
     moves = moves_of(time, victim, crews.mules[ring, front], amount)
     method = np.where(rng.random(len(ring)) < 0.30, TAKEN_OVER, OWN_DEVICE).astype(np.int64)
     moves = replace(moves, fraud=np.ones(len(ring), dtype=bool), ring=ring, method=method)

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from riskml.data.worlds.takeover.rows import Bools, Floats, Ints, Rows
-from riskml.data.worlds.transfer.settings import SECOND, Passing
-
-__all__ = ["Bools", "Cash", "Floats", "Ints", "Logins", "Moves", "Rows", "moves_of", "onward", "with_devices"]
+from riskml.data.worlds.takeover.settings import SECOND
+from riskml.data.worlds.transfer.settings import Passing
 
 APP, WEB, API = range(3)
 CHANNELS = ("app", "web", "api")
@@ -22,10 +21,10 @@ METHODS = ("own_device", "taken_over", "layer")
 
 @dataclass(frozen=True)
 class Moves(Rows):
-    """Transfers asked for. `ring` is -1 but for frauds; `group` is a crew or desk whose device is used (-1: none).
+    """Transfers asked for; `ring`, `root` and `method` are -1 but for frauds.
 
-    `tag` numbers the transfers of stolen money and `root` is the tag of the victim's transfer it comes from;
-    `depth` counts the accounts it went through; `method` indexes `METHODS`, -1 for honest ones.
+    `root` numbers the victims' transfers, and those that pass their money on keep the number; `depth` counts the
+    accounts the money has gone through; `method` indexes `METHODS`.
     """
 
     time: Ints

@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from riskml.data.worlds.takeover.settings import DAY, HOUR, MINUTE, NEVER, SECOND, WORLD_START
-
-__all__ = ["DAY", "HOUR", "MINUTE", "NEVER", "SECOND", "WORLD_START"]
+from riskml.data.worlds.takeover.settings import DAY, HOUR, WORLD_START
 
 DAYS: Final = 120
 END: Final = WORLD_START + DAYS * DAY
