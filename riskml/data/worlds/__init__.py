@@ -21,6 +21,7 @@ WORLDS: Mapping[str, str] = {
     "transfer_risk": "transfer",
     "guest_checkout": "checkout",
     "scam": "scam",
+    "handbook_cards": "handbook",
 }
 """The recipe's name and the folder of its world."""
 
