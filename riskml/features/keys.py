@@ -27,19 +27,40 @@ def shared_codes(left: pd.Series[Any], right: pd.Series[Any] | None, what: str) 
     """
     a = _plain(left, what)
     if right is None:
+        if a.dtype.kind == "i" and (direct := _small_range(a)) is not None:
+            return direct[0], direct[0], direct[2]
         codes, found = pd.factorize(a)
         codes = np.asarray(codes, dtype=np.int64)
         return codes, codes, len(found)
     b = _plain(right, what)
+    if a.dtype.kind == b.dtype.kind == "i":
+        return _small_range(a, b) or _factorized(a, b)
     if a.dtype.kind != b.dtype.kind and {a.dtype.kind, b.dtype.kind} != {"i", "f"}:
         filled = [values for values in (a, b) if not pd.isna(values).all()]
         if len(filled) == 2:
             words = " and ".join(_word(values) for values in (a, b))
             raise DataError(f"{what} meets {words}", "store the key in the same type on both sides")
         a, b = a.astype(object), b.astype(object)
+    return _factorized(a, b)
+
+
+def _factorized(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[Ints, Ints, int]:
     codes, found = pd.factorize(np.concatenate([a, b]))
     codes = np.asarray(codes, dtype=np.int64)
     return codes[: len(a)], codes[len(a) :], len(found)
+
+
+def _small_range(a: Ints, b: Ints | None = None) -> tuple[Ints, Ints, int] | None:
+    """Whole numbers as their own codes, where few of them between the least and the largest are missing."""
+    both = [values for values in (a, b) if values is not None and len(values)]
+    if not both:
+        return None
+    least, most = min(int(values.min()) for values in both), max(int(values.max()) for values in both)
+    size = most - least + 1
+    if size > 2 * sum(map(len, both)) + 64:
+        return None
+    left = a - least if least else a
+    return left, left if b is None else b - least, size
 
 
 def combine(parts: Sequence[tuple[Ints, Ints, int]]) -> tuple[Ints, Ints, int]:
@@ -64,6 +85,9 @@ def value_codes(values: pd.Series[Any]) -> tuple[Ints, int]:
     if pd.api.types.is_float_dtype(values.dtype):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         values = pd.Series(np.where(np.isfinite(numbers), numbers, np.nan))
+    whole = pd.api.types.is_integer_dtype(values.dtype) and not values.isna().any()
+    if whole and (direct := _small_range(values.to_numpy(dtype=np.int64))) is not None:
+        return direct[0], direct[2]
     codes, found = pd.factorize(values)
     return np.asarray(codes, dtype=np.int64), len(found)
 

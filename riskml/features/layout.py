@@ -51,7 +51,7 @@ class Layout:
     pool: ThreadPoolExecutor | None
     threads: int
 
-    def run(self, kernel: Callable[..., None], *arguments: Any) -> None:
+    def run(self, kernel: Callable[..., object], *arguments: Any) -> None:
         """Run a kernel over all keys, on threads where it is worth it."""
         keys = self.queries.keys
         weight = self.starts + self.queries.starts
@@ -64,7 +64,7 @@ class Layout:
         for job in jobs:
             job.result()
 
-    def split(self, items: int, kernel: Callable[..., None], *arguments: Any) -> None:
+    def split(self, items: int, kernel: Callable[..., object], *arguments: Any) -> None:
         """Run a kernel over ``items`` equal things, on threads where it is worth it."""
         if self.pool is None or items < _WORTH_THREADS:
             kernel(0, items, *arguments)
@@ -207,7 +207,9 @@ def sort_within(starts: Ints, values: Ints) -> Ints:
 
 
 def _starts(starts: Ints, keys: Ints) -> Ints:
-    return np.r_[0, np.cumsum(starts[keys + 1] - starts[keys])]
+    out = np.zeros(len(keys) + 1, np.int64)
+    np.cumsum(starts[keys + 1] - starts[keys], out=out[1:])
+    return out
 
 
 def _members(starts: Ints, keys: Ints) -> Ints:

@@ -28,7 +28,7 @@ from riskml.features.lookup import lookup_values
 from riskml.features.naming import OF_LABELS
 from riskml.features.outcomes import Spans
 from riskml.features.plan import Derived, FeaturePlan, Node
-from riskml.features.source import Source, by_time, sources_of
+from riskml.features.source import Source, sources_of
 from riskml.features.table import FeatureTable
 from riskml.features.values import as_feature, rounded
 
@@ -110,8 +110,8 @@ class _Engine:
         self.tables, self.labels, self.pool, self.threads, self.dtype = tables, labels, pool, threads, dtype
         self.sources = sources_of(tables, labels)
         self.events = self.sources["events"]
-        self.by_time = by_time(self.events.time)
-        self.orders: dict[str, Ints] = {}
+        self.by_time = self.events.ordered()
+        self.orders: dict[str, Ints] = {"events": self.by_time}
         self.masks: dict[tuple[Any, ...], Mask | None] = {}
         self.codes: dict[tuple[str, str], tuple[Ints, int]] = {}
         self.numbers: dict[tuple[str, str], Floats] = {}
@@ -122,14 +122,13 @@ class _Engine:
         first = nodes[0]
         source = self.source(first.source)
         left, right, size = self.key_codes(first, source)
-        rows, starts = kernels.group(left, self.by_time, size)
+        rows, starts, place = fused.arrange(left, self.by_time, size)
         queries = Queries(rows, starts, self.events.time[rows])
-        place = fused.invert(rows, len(left))
         groups: dict[tuple[Any, ...], list[Node]] = {}
         for node in nodes:
             groups.setdefault((node.aggregate in OF_LABELS, *self.layout_key(node)), []).append(node)
         for (of_labels, *_), members in groups.items():
-            layout = self.layout(members[0], source, right, queries, empty=of_labels)
+            layout = self.layout(members[0], source, right, queries, left is right, empty=of_labels)
             if of_labels:
                 found = ((node, self.of_labels(node, layout, right)) for node in members)
                 yield from self.placed(found, queries)
@@ -221,19 +220,22 @@ class _Engine:
         filters = parse(node.where).columns if node.where else ()
         return (*node.source_keys, *filters, *((node.column,) if node.column else ()))
 
-    def layout(self, node: Node, source: Source, codes: Ints, queries: Queries, empty: bool) -> Layout:
-        """The rows a node may see, by key and time."""
+    def layout(
+        self, node: Node, source: Source, codes: Ints, queries: Queries, same: bool, empty: bool = False
+    ) -> Layout:
+        """The rows a node may see, by key and time; ``same`` says that the queries have these very codes."""
         if empty:
             none = np.empty(0, np.int64)
             return Layout(queries, none, queries.starts * 0, none, none, self.pool, self.threads)
         if node.source not in self.orders:
             self.orders[node.source] = source.ordered()
-        mask = self.mask(node, source)
-        rows, starts = kernels.group(
-            codes if mask is None else np.where(mask, codes, -1), self.orders[node.source], queries.keys
-        )
+        mask, order = self.mask(node, source), self.orders[node.source]
+        if mask is None and same and order is self.by_time:
+            rows, starts, time = queries.rows, queries.starts, queries.time
+        else:
+            rows, starts = kernels.group(codes if mask is None else np.where(mask, codes, -1), order, queries.keys)
+            time = source.time[rows]
         visible = source.visible_from(self.read_by(node))
-        time = source.time[rows]
         seen = time if visible is source.time else visible[rows]
         return Layout(queries, rows, starts, time, seen, self.pool, self.threads)
 

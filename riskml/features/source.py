@@ -118,15 +118,25 @@ class Source:
         time = self.time[order]
         same = time[1:] == time[:-1]
         tied = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
-        if len(tied) == 0:
-            return order
         rows = order[tied]
+        if len(tied) == 0 or (self.id and self._in_order(rows, same[tied[:-1]])):
+            return order
         ranks = [_rank(self._tied(name, rows)) for name in (self.id, self.sequence) if name]
         if not self.id:
             hashes = pd.util.hash_pandas_object(self._tied_frame(rows), index=False)
             ranks.insert(0, np.asarray(hashes.to_numpy()))
         order[tied] = rows[np.lexsort((*ranks, time[tied]))]
         return order
+
+    def _in_order(self, rows: Ints, same: Mask) -> bool:
+        """Whether rows, each of the time of the next where ``same`` [n - 1], already stand by sequence and id."""
+        for name in (self.sequence, self.id):
+            if name:
+                values = _comparable(self._tied(name, rows))
+                if values is None or not (values[1:] >= values[:-1])[same].all():
+                    return False
+                same = same & (values[1:] == values[:-1])
+        return True
 
     def _tied(self, name: str, rows: Ints) -> pd.Series[Any]:
         if name not in self.frame.columns:
@@ -203,6 +213,17 @@ def numbers_of(values: pd.Series[Any]) -> Floats | None:
     out = np.array(values.to_numpy(dtype=np.float64, na_value=np.nan), copy=True)
     out[~np.isfinite(out)] = np.nan
     return out
+
+
+def _comparable(values: pd.Series[Any]) -> npt.NDArray[Any] | None:
+    """What ``_rank`` orders by, as it is; None where comparing it is not simple."""
+    if values.isna().any():
+        return None
+    if pd.api.types.is_integer_dtype(values.dtype):
+        return np.asarray(values.to_numpy(dtype=np.int64))
+    if pd.api.types.infer_dtype(values) == "string":
+        return np.asarray(values.to_numpy(dtype=object))
+    return None
 
 
 def _rank(values: pd.Series[Any]) -> npt.NDArray[Any]:

@@ -57,8 +57,9 @@ def columns(
         place: where each event stands among the queries of the layout, -1 for those without a key.
         slow: gives nodes over a smaller layout, per query; called for keys with late rows or doubtful sums.
     """
-    for first in range(0, len(nodes), WIDEST):
-        part = nodes[first : first + WIDEST]
+    together = sorted(nodes, key=lambda node: (node.offset, node.window or 0, node.column or "", node.aggregate))
+    for first in range(0, len(together), WIDEST):
+        part = together[first : first + WIDEST]
         lines = _lines(layout, part, reads, dtype, slow)
         out: Columns = np.empty((len(part), len(place)), dtype)
         layout.split(len(place), fused.spread, place, lines, out)
@@ -67,25 +68,28 @@ def columns(
 
 def _lines(layout: Layout, nodes: Sequence[Node], reads: Reads, dtype: type[np.floating[Any]], slow: Slow) -> Columns:
     """One line per query, one value per node."""
-    work = _Work(layout, reads)
+    work = _Work(reads)
     for node in nodes:
         work.add(node)
     queries = layout.queries
     late = np.zeros(queries.keys, np.bool_)
     failed = np.zeros((len(nodes), queries.keys), np.bool_)
-    lines: Columns = np.empty((len(queries.rows), len(nodes)), dtype)
+    lines = _room(len(queries.rows), len(nodes), dtype)
     layout.run(
         fused.fuse,
         layout.starts,
+        layout.rows,
         layout.time,
         layout.visible,
         queries.starts,
         queries.time,
         np.array(list(work.windows), np.int64).reshape(-1, 2),
-        _stack(work.values.values(), np.float64, len(layout.rows)),
-        np.array([key in work.squared for key in work.values], np.bool_),
-        _stack(work.codes.values(), np.int64, len(layout.rows)),
-        work.kinds,
+        _stack([reads.numbers[name] for name in work.numbers], np.float64),
+        np.array([work.numbers[name] for name, _ in work.chosen], np.int64),
+        np.array([shift for _, shift in work.chosen], np.float64),
+        np.array([chosen in work.squared for chosen in work.chosen], np.bool_),
+        _stack([reads.codes[name][0] for name in work.codes], np.int64),
+        max((reads.codes[name][1] for name in work.codes), default=0),
         np.array(work.rows, np.int64).reshape(-1, 3),
         late,
         failed,
@@ -96,15 +100,15 @@ def _lines(layout: Layout, nodes: Sequence[Node], reads: Reads, dtype: type[np.f
 
 
 class _Work:
-    """The table of what to compute, with each window and column once."""
+    """The table of what to compute, with each window and column once; the values of dictionaries are places."""
 
-    def __init__(self, layout: Layout, reads: Reads) -> None:
-        self.layout, self.reads = layout, reads
+    def __init__(self, reads: Reads) -> None:
+        self.reads = reads
         self.windows: dict[tuple[int, int], int] = {}
-        self.values: dict[tuple[str, float], Floats] = {}
+        self.numbers: dict[str, int] = {}
+        self.chosen: dict[tuple[str, float], int] = {}
         self.squared: set[tuple[str, float]] = set()
-        self.codes: dict[str, Ints] = {}
-        self.kinds = 0
+        self.codes: dict[str, int] = {}
         self.rows: list[tuple[int, int, int]] = []
 
     def add(self, node: Node) -> None:
@@ -113,35 +117,20 @@ class _Work:
         window = self.windows.setdefault((node.offset, width), len(self.windows))
         kind, column = KINDS[node.aggregate], -1
         if kind == fused.DISTINCT:
-            column = self.coded(str(node.column))
+            column = self.codes.setdefault(str(node.column), len(self.codes))
         elif node.column is not None:
-            column = self.valued(node.column, kind == fused.STD)
+            self.numbers.setdefault(node.column, len(self.numbers))
+            chosen = (node.column, _shift(self.reads.numbers[node.column]) if kind == fused.STD else 0.0)
+            column = self.chosen.setdefault(chosen, len(self.chosen))
+            if kind == fused.STD:
+                self.squared.add(chosen)
         self.rows.append((kind, window, column))
-
-    def coded(self, name: str) -> int:
-        """The place of a column of codes."""
-        codes, kinds = self.reads.codes[name]
-        if name not in self.codes:
-            self.codes[name] = codes[self.layout.rows]
-        self.kinds = max(self.kinds, kinds)
-        return list(self.codes).index(name)
-
-    def valued(self, name: str, squared: bool) -> int:
-        """The place of a column of numbers; for squares it is moved towards zero where that costs no digit."""
-        if (name, 0.0) not in self.values:
-            self.values[name, 0.0] = self.reads.numbers[name][self.layout.rows]
-        values = self.values[name, 0.0]
-        shift = _shift(values) if squared else 0.0
-        if (name, shift) not in self.values:
-            self.values[name, shift] = values - shift
-        if squared:
-            self.squared.add((name, shift))
-        return list(self.values).index((name, shift))
 
 
 def _shift(values: Floats) -> float:
     """What can be taken from all values without rounding (Sterbenz 1974), where they lie far from zero; else 0."""
-    least, most = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    least = float(np.fmin.reduce(values, initial=np.inf))
+    most = float(np.fmax.reduce(values, initial=-np.inf))
     if least > 0 and most <= 2 * least:
         return least
     if most < 0 and least >= 2 * most:
@@ -149,12 +138,20 @@ def _shift(values: Floats) -> float:
     return 0.0
 
 
-def _stack(columns: Iterable[npt.NDArray[Any]], dtype: Any, rows: int) -> npt.NDArray[Any]:
-    """Columns one below the other [columns, rows]; a single one is not copied."""
-    given = list(columns)
-    if len(given) == 1:
-        return given[0].reshape(1, rows)
-    return np.stack(given) if given else np.empty((0, rows), dtype)
+def _stack(columns: list[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
+    """Columns one below the other; a single one is not copied."""
+    if len(columns) == 1:
+        return columns[0].reshape(1, -1)
+    return np.stack(columns) if columns else np.empty((0, 0), dtype)
+
+
+def _room(queries: int, nodes: int, dtype: type[np.floating[Any]]) -> Columns:
+    """Lines that do not straddle lines of the cache (64 bytes), as long as a power of two."""
+    size = np.dtype(dtype).itemsize
+    wide = 1 << (nodes - 1).bit_length()
+    room = np.empty(queries * wide + 64 // size, dtype)
+    start = -room.ctypes.data % 64 // size
+    return room[start : start + queries * wide].reshape(queries, wide)
 
 
 def _mend(
