@@ -30,7 +30,7 @@ from riskml.data.worlds.takeover.settings import DAY, NEVER, SECOND
 
 _BASE32 = np.frombuffer(b"abcdefghjkmnpqrstuvwxyz023456789", dtype=np.uint8)
 _HONEST_DOMAINS = (0.48, 0.18, 0.10, 0.11, 0.06, 0.03, 0.04)
-_CREW_DOMAINS = (0.45, 0.20, 0.07, 0.04, 0.11, 0.09, 0.04)
+_CREW_DOMAINS = (0.46, 0.19, 0.08, 0.07, 0.09, 0.06, 0.05)
 
 
 def _hashed(prefix: str, code: Ints, salt: int) -> pa.Array:
