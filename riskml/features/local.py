@@ -26,6 +26,7 @@ from riskml.features.keys import combine, shared_codes, value_codes
 from riskml.features.layout import Layout, Queries, Window
 from riskml.features.lookup import lookup_values
 from riskml.features.naming import OF_LABELS
+from riskml.features.network import network_values
 from riskml.features.outcomes import Spans
 from riskml.features.plan import Derived, FeaturePlan, Node
 from riskml.features.source import Source, sources_of
@@ -64,13 +65,17 @@ def compute(
     for name in plan.inputs:
         columns[name] = as_feature(own.column(name), name, "the input", "derive a number from it, such as its age")
     facts = lookup_values(plan.lookups, tables)
-    total = len(plan.nodes) + len(plan.derived)
+    total = len(plan.history) + len(plan.derived)
     made: dict[str, Floats32] = {}
     for node, values in _node_columns(plan, tables, labels, threads, np.float32):
         made[node.name] = values
         if progress is not None:
             progress("features", len(made), total)
-    columns |= facts | {node.name: made[node.name] for node in plan.nodes}
+    for network, values in network_values(plan.networks, tables, labels, threads):
+        made[network.name] = rounded(values)
+        if progress is not None:
+            progress("features", len(made), total)
+    columns |= facts | {item.name: made[item.name] for item in plan.history}
     columns |= _derived(plan.derived, facts | made, tables)
     if progress is not None:
         progress("features", total, total)
