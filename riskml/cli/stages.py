@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Prove the contract between recipe and data."""
     from riskml.data.check import check as check_data
+    from riskml.features.linter import lint
 
     progress("reading", 0, 2)
     tables = journey.tables
     progress("checking", 1, 2)
-    report = check_data(journey.recipe, tables, journey.plan)
+    report = check_data(journey.recipe, tables, journey.plan, lint(journey.plan, journey.recipe))
     if report.ok:
         _ = journey.windows  # refused here, before anything is computed, where the log is too short
     facts = report.to_dict()

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from riskml.data.findings import LEVELS, Fact, Facts, Finding, instant
+from riskml.data.findings import LEVELS, Fact, Facts, Finding, Part, instant
 from riskml.data.incumbency import check_rule
 from riskml.data.leaks import check_columns
 from riskml.data.outcomes import check_labels
+from riskml.data.references import ReferenceTable
 from riskml.data.streams import check_stream
 from riskml.data.tables import Tables
 from riskml.recipe.spec import Recipe
@@ -48,9 +49,13 @@ class CheckReport:
         }
 
 
-def check(recipe: Recipe, tables: Tables, plan: FeaturePlan) -> CheckReport:
-    """Hold the tables against the recipe's contract."""
-    findings: list[Finding] = []
+def check(recipe: Recipe, tables: Tables, plan: FeaturePlan, proof: Part | None = None) -> CheckReport:
+    """Hold the tables against the recipe's contract.
+
+    Args:
+        proof: what ``riskml.features.linter`` found in the plan; it becomes the fact "proof".
+    """
+    findings: list[Finding] = [*proof.findings] if proof else []
     events = check_stream(tables.events, tables.as_of)
     findings += events.findings
     facts: Facts = {
@@ -65,6 +70,7 @@ def check(recipe: Recipe, tables: Tables, plan: FeaturePlan) -> CheckReport:
         findings += part.findings
         sources[name] = part.facts
     facts["sources"] = sources
+    facts["tables"] = {name: _reference(table, findings) for name, table in tables.references.items()}
     labels = check_labels(recipe, tables)
     findings += labels.findings
     facts["labels"] = labels.facts
@@ -75,5 +81,24 @@ def check(recipe: Recipe, tables: Tables, plan: FeaturePlan) -> CheckReport:
     columns = check_columns(recipe, tables, plan)
     findings += columns.findings
     facts["columns"] = columns.facts
+    if proof is not None:
+        facts["proof"] = proof.facts
     unique = dict.fromkeys(findings)
     return CheckReport(tuple(sorted(unique, key=lambda finding: LEVELS.index(finding.level))), facts)
+
+
+def _reference(table: ReferenceTable, found: list[Finding]) -> Facts:
+    """Rows of a reference table, and what was dropped."""
+    name = f"tables.{table.name}"
+    if table.without_key:
+        found.append(Finding("note", "null keys", f"{name}: {table.without_key:,} rows without a key were dropped"))
+    if table.duplicates:
+        found.append(Finding("note", "duplicates", f"{name}: {table.duplicates:,} exact copies of rows were dropped"))
+    return {
+        "rows": len(table.frame),
+        "keys": int(table.frame[table.spec.key].nunique()),
+        "timed": table.since is not None,
+        "duplicates": table.duplicates,
+        "without_key": table.without_key,
+        "fingerprint": table.fingerprint,
+    }

@@ -19,6 +19,7 @@ from riskml.recipe.spec import DAY, HOUR
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BURST = 100  # old rows within one hour that look like a bulk load
+_LONG = 7 * DAY  # what lies within it may have waited for an outage to end
 _MANY = 0.1  # share of rows from which a bulk load is worth a warning
 _SAMPLE = 50_000  # rows whose order is looked at
 
@@ -61,7 +62,7 @@ def _allowed(table: Table, found: list[Finding]) -> None:
 
 
 def _burst(table: Table, known: Array, lag: Array, found: list[Finding]) -> None:
-    """Many old rows, of more than a day, that became known within one hour."""
+    """Many old rows, of more than a week, that became known within one hour."""
     day, usual = DAY / 1e6, float(np.median(lag))
     late = known[lag > (max(day, 20 * usual) if usual < day else day)]
     if len(late) < max(_BURST, 0.001 * len(table.time)):
@@ -70,7 +71,7 @@ def _burst(table: Table, known: Array, lag: Array, found: list[Finding]) -> None
     hours, counts = np.unique(hour, return_counts=True)
     burst = late[hour == hours[np.argmax(counts)]]
     span = int(np.ptp(table.time[burst]))
-    if len(burst) >= max(_BURST, len(late) // 2) and span > DAY:
+    if len(burst) >= max(_BURST, len(late) // 2) and span > _LONG:
         when = instant(int(table.available_at[burst].min()))
         message = (
             f"{table.name}: {len(burst):,} rows of {span // DAY + 1:,} days became known within one hour, at {when}"

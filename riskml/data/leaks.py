@@ -1,4 +1,4 @@
-"""A plan and the tables in, columns that know too much out: forbidden roles, overwritten ones, near-perfect ones.
+"""A plan and the tables in, columns that know too much out: near-perfect ones, and those written with hindsight.
 
 A leak in a column the model reads is a breach, in any other a note. Separation is measured on settled events, between
 frauds and a fixed sample of goods; each value of a text column is scored by the other half of the rows.
@@ -7,156 +7,127 @@ frauds and a fixed sample of goods; each value of a text column is scored by the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from riskml.data.columns import check_inputs
-from riskml.data.findings import Facts, Finding, Part
+from riskml.data.findings import Facts, Finding, Part, percent
+from riskml.data.hindsight import check_hindsight, check_reference
 from riskml.data.outcomes import event_fraud
+from riskml.data.reads import Reads, check_reads
+from riskml.data.roles import forbidden_columns
 from riskml.data.tables import Tables
-from riskml.errors import ExpressionError, near_matches
+from riskml.errors import ExpressionError
 from riskml.expression import EVENT_TIME, as_columns, parse
 from riskml.recipe.spec import Recipe
 
 if TYPE_CHECKING:
-    from riskml.features.plan import FeaturePlan, Node
+    from riskml.features.plan import FeaturePlan
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 PERFECT = 0.99  # area under the ROC curve from which a single column is too good to be true
 FEWEST = 30  # rows of each class that such an area needs
 _GOODS = 200_000
-_NUMERIC = frozenset({"sum", "mean", "std", "min", "max"})
 
 
 def check_columns(recipe: Recipe, tables: Tables, plan: FeaturePlan) -> Part:
     """Findings and facts of the columns that the plan reads and of those it does not."""
     found: list[Finding] = []
-    for node in plan.nodes:
-        _check_node(node, recipe, tables, found)
-    used = _used(recipe, tables, plan, found)
-    _check_roles(recipe, used, found)
+    reads = check_reads(recipe, tables, plan, found)
     check_inputs(tables.events.frame, plan.inputs, found)
-    facts = _separation(recipe, tables, plan, used, found)
-    return Part(tuple(found), {"used": sorted(used), "separation": facts})
+    facts = _separation(recipe, tables, plan, reads, found)
+    clocked = {*recipe.events.later.values(), *forbidden_columns(recipe)}  # held by the linter, or by a clock of theirs
+    own, past = reads.own - clocked, reads.past.get("events", frozenset()) - clocked
+    found += check_hindsight(tables.events, sorted(own), sorted(past), tables.as_of)
+    for source, names in sorted(reads.past.items()):
+        if source in tables.sources:
+            found += check_hindsight(tables.sources[source], (), sorted(names), tables.as_of)
+    for table in tables.references.values():
+        key = table.spec.on or table.spec.key
+        if key in tables.events.frame.columns:
+            found += check_reference(table, tables.events.frame[key], tables.events.time)
+    history: Facts = {source: sorted(names) for source, names in sorted(reads.past.items())}
+    return Part(tuple(found), {"used": sorted(reads.own), "history": history, "separation": facts})
 
 
-def _columns_of(source: str, tables: Tables) -> list[str]:
-    if source == "events":
-        return [str(name) for name in tables.events.frame.columns]
-    if source == "labels":
-        labels = [] if tables.labels is None else list(tables.labels.columns)
-        return [str(name) for name in (*tables.events.frame.columns, *labels)]
-    return [str(name) for name in tables.sources[source].frame.columns] if source in tables.sources else []
+@dataclass(frozen=True)
+class Settled:
+    """Rows of settled events [k], all frauds and at most so many goods, each good standing for ``weight`` of them."""
+
+    rows: Array
+    fraud: Array
+    weight: int
 
 
-def _check_node(node: Node, recipe: Recipe, tables: Tables, found: list[Finding]) -> None:
-    """Columns that a node reads must be there, and be numbers where it computes with them."""
-    known = _columns_of(node.source, tables)
-    wanted = list(node.source_keys)
-    stream = recipe.events if node.source in ("events", "labels") else recipe.sources.get(node.source)
-    names = {*known, *(stream.entities if stream else ())}
-    if node.column and node.aggregate != "rate":
-        wanted.append(node.column)
-    if node.where:
-        wanted += [name for name in _reads(node.where, found) if not name.startswith("event.")]
-    _require(wanted, names, f"feature `{node.name}`", node.source, found)
-    if node.aggregate in _NUMERIC and node.column in known:
-        frame = tables.sources[node.source].frame if node.source in tables.sources else tables.events.frame
-        if node.column in frame.columns and frame[node.column].dtype == object:
-            message = f"feature `{node.name}` needs numbers, and `{node.column}` of {node.source} holds texts"
-            found.append(Finding("breach", "features", message, "use distinct, or mend the column"))
-
-
-def _reads(text: str, found: list[Finding]) -> tuple[str, ...]:
-    try:
-        return parse(text).columns
-    except ExpressionError as error:
-        found.append(Finding("breach", "features", error.message, error.hint))
-        return ()
-
-
-def _require(names: Iterable[str], known: Iterable[str], who: str, where: str, found: list[Finding]) -> None:
-    held = set(known)
-    for name in dict.fromkeys(names):
-        if name not in held:
-            message = f"{who} reads `{name}`, which {where} {'do' if where.endswith('s') else 'does'} not have"
-            finding = Finding("breach", "features", message, near_matches(name, held))
-            if finding not in found:
-                found.append(finding)
-
-
-def _used(recipe: Recipe, tables: Tables, plan: FeaturePlan, found: list[Finding]) -> set[str]:
-    """Columns of the current event that reach the model, raw or through a derived expression."""
-    known = [str(name) for name in tables.events.frame.columns]
-    used = set(plan.inputs)
-    _require(plan.inputs, known, "events.inputs", "events", found)
-    made = set(plan.names)
-    for item in plan.derived:
-        reads = [name.removeprefix("event.") for name in _reads(item.expression, found) if name != EVENT_TIME]
-        _require(reads, {*known, *made, *recipe.events.entities}, f"derive.{item.name}", "events", found)
-        used |= {name for name in reads if name in known and name not in made}
-    return used
-
-
-def _roles(recipe: Recipe) -> dict[str, str]:
-    """Columns of the events that are never inputs, with the reason."""
-    events, rule, labels = recipe.events, recipe.rule, recipe.labels
-    roles: dict[str, str] = dict.fromkeys(events.later, "is overwritten after the event (events.later)")
-    if events.id:
-        roles[events.id] = "is the event's identifier"
-    if labels.path is None and labels.label:
-        roles[labels.label] = "is the label"
-    for key in ("fired", "release_chance", "action", "decided_by", "bypass") if rule else ():
-        name = getattr(rule, key)
-        if name:
-            roles[name] = f"belongs to the rule (rule.{key})"
-    return roles
-
-
-def _check_roles(recipe: Recipe, used: set[str], found: list[Finding]) -> None:
-    for name, reason in _roles(recipe).items():
-        if name in used:
-            message = f"`{name}` {reason} and is used as an input"
-            found.append(Finding("breach", "leaks", message, "take it out of events.inputs and [derive]"))
-
-
-def _separation(recipe: Recipe, tables: Tables, plan: FeaturePlan, used: set[str], found: list[Finding]) -> Facts:
-    """Area under the ROC curve of each column alone, the best of both directions."""
+def settled_sample(recipe: Recipe, tables: Tables, goods: int = _GOODS) -> Settled | None:
+    """Settled events to measure separation on; None where there are too few of either class."""
     settled = tables.events.time <= tables.as_of - recipe.labels.matures_after
     fraud = event_fraud(recipe, tables)
     bad, good = np.flatnonzero(settled & fraud), np.flatnonzero(settled & ~fraud)
     if min(len(bad), len(good)) < FEWEST:
+        return None
+    weight = max(1, -(-len(good) // goods))
+    rows = np.sort(np.concatenate([bad, good[::weight]]))
+    return Settled(rows, fraud[rows], weight)
+
+
+def _separation(recipe: Recipe, tables: Tables, plan: FeaturePlan, reads: Reads, found: list[Finding]) -> Facts:
+    """Area under the ROC curve of each column alone, the best of both directions."""
+    sample = settled_sample(recipe, tables)
+    if sample is None:
         return {}
-    rows = np.sort(np.concatenate([bad, good[:: max(1, -(-len(good) // _GOODS))]]))
-    y, frame = fraud[rows], tables.events.frame.iloc[rows]
-    skipped = {*_roles(recipe), recipe.events.time, *recipe.events.later.values(), *recipe.events.entities.values()}
+    frame = tables.events.frame.iloc[sample.rows]
+    roles = forbidden_columns(recipe)  # held by the linter
+    spare = {recipe.events.time, *recipe.events.entities.values()} - reads.own
+    past = reads.past.get("events", frozenset()) - set(recipe.events.entities.values())
     areas: Facts = {}
     for name in map(str, frame.columns):
-        if (name in skipped and name not in used) or name in _roles(recipe):
+        if name in roles or name in spare:
             continue
-        area = separation(as_columns(frame, [name])[name], y)
-        if name in used:
+        values = as_columns(frame, [name])[name]
+        area = separation(values, sample.fraud)
+        if name in reads.own:
             areas[name] = round(area, 4)
         if area >= PERFECT:
-            _too_good(name, area, name in used, found)
-    for name, values in _derived(plan, frame, tables.events.time[rows]):
-        area = separation(values, y)
+            too_good(name, area, name in reads.own or name in past, found)
+        elif name in reads.own:
+            _pure(name, values, sample, found)
+    for name, values in _derived(plan, frame, tables.events.time[sample.rows]):
+        area = separation(values, sample.fraud)
         areas[name] = round(area, 4)
         if area >= PERFECT:
-            _too_good(name, area, True, found)
+            too_good(name, area, True, found)
     return areas
 
 
-def _too_good(name: str, area: float, used: bool, found: list[Finding]) -> None:
+def too_good(name: str, area: float, used: bool, found: list[Finding]) -> None:
+    """Add the finding of a column or feature that separates almost perfectly."""
     message = f"`{name}` alone separates fraud from good almost perfectly (AUC {area:.3f})"
     if used:
-        hint = "it must be known only after the outcome: take it out of events.inputs, or add it to events.later"
+        hint = "it must be known only after the outcome: take it out of the features, or add it to events.later"
         found.append(Finding("breach", "leaks", message, hint))
     else:
         found.append(Finding("note", "leaks", f"{message}; it is not used", "keep it out of events.inputs"))
+
+
+def _pure(name: str, values: Array, sample: Settled, found: list[Finding]) -> None:
+    """A value, or null, that hardly any good event has."""
+    if values.dtype == object:
+        codes, keys = pd.factorize(values, use_na_sentinel=False)
+    else:
+        codes, keys = np.asarray(pd.isna(values), dtype=np.int64), np.arange(2)
+    frauds = np.bincount(codes[sample.fraud], minlength=len(keys))
+    goods = np.bincount(codes[~sample.fraud], minlength=len(keys)) * sample.weight
+    pure = (frauds >= FEWEST) & (frauds >= PERFECT * (frauds + goods))
+    if pure.any():
+        share = frauds[pure].sum() / sample.fraud.sum()
+        message = f"`{name}` has values that only frauds have, {percent(float(share))} of all frauds"
+        hint = "if it is written when a fraud becomes known, name it in events.later or take it out"
+        found.append(Finding("warning", "leaks", message, hint))
 
 
 def _derived(plan: FeaturePlan, frame: pd.DataFrame, time: Array) -> Iterable[tuple[str, Array]]:

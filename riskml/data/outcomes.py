@@ -15,7 +15,7 @@ from riskml.data.clock import NEVER, to_micros
 from riskml.data.findings import Fact, Facts, Finding, Part, instant, percent
 from riskml.data.tables import Tables
 from riskml.errors import DataError, near_matches
-from riskml.recipe.spec import DAY, ROUTES, Labels, Recipe
+from riskml.recipe.spec import DAY, ROUTES, SECOND, Labels, Recipe
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,6 +33,7 @@ def check_labels(recipe: Recipe, tables: Tables) -> Part:
     row = _join(recipe, tables, found)
     facts["unknown_events"] = int((row < 0).sum())
     facts |= _delays(labels, tables, row, found)
+    _at_once(labels, tables, row, fraud == FRAUD, found)
     return Part(tuple(found), facts)
 
 
@@ -136,6 +137,27 @@ def _join(recipe: Recipe, tables: Tables, found: list[Finding]) -> Array:
         message = f"labels: {lost:,} of {len(row):,} are for events that are not there"
         found.append(Finding("breach", "labels", message, hint))
     return row
+
+
+def _at_once(labels: Labels, tables: Tables, row: Array, fraud: Array, found: list[Finding]) -> None:
+    """Frauds known the very second they happened: then the clock of the labels is that of the events."""
+    frame = tables.labels
+    if frame is None or labels.known_at is None or labels.known_at not in frame.columns:
+        return
+    told = fraud & (row >= 0)
+    if labels.source is not None and labels.source in frame.columns:
+        told &= (frame[labels.source].map(labels.routes) != "rule").to_numpy()
+    if not told.any():
+        return
+    try:
+        wait = to_micros(frame[labels.known_at], labels.timezone)[told] - tables.events.time[row[told]]
+    except DataError:
+        return  # reported with the delays
+    share = float(((wait >= 0) & (wait <= SECOND)).mean())
+    if share > 0.5:
+        message = f"labels: {percent(share)} of frauds have `{labels.known_at}` at the second of their event"
+        hint = "nobody knows so soon; if the date is not kept, leave known_at out: matures_after counts then"
+        found.append(Finding("breach", "clocks", message, hint))
 
 
 def _delays(labels: Labels, tables: Tables, row: Array, found: list[Finding]) -> Facts:

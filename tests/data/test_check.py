@@ -20,6 +20,7 @@ from riskml.data.columns import COMMON, check_inputs
 from riskml.data.leaks import separation
 from riskml.data.tables import read_tables
 from riskml.features.compile import compile_plan
+from riskml.features.linter import lint
 from riskml.learning.schema import learn_schema
 from riskml.recipe.spec import DAY, Events, FeatureGroup, Labels, Recipe, Rule, RuleVersion, Stream, Threat
 
@@ -51,7 +52,8 @@ class World:
         # The compiler refuses these inputs too; here the check must find them on its own.
         allowed = tuple(name for name in recipe.events.inputs if name not in ("id", "status", "fired", "is_fraud"))
         plan = compile_plan(replace(recipe, events=replace(recipe.events, inputs=allowed)))
-        return check(recipe, read_tables(recipe), replace(plan, inputs=recipe.events.inputs))
+        plan = replace(plan, inputs=recipe.events.inputs)
+        return check(recipe, read_tables(recipe), plan, lint(plan, recipe))
 
 
 def sound() -> World:
