@@ -19,7 +19,7 @@ import typer
 
 from riskml.cli.console import Console, Style
 from riskml.cli.failure import failed
-from riskml.errors import UsageError
+from riskml.errors import UsageError, near_matches
 
 Job = Callable[[Console], int]
 
@@ -165,6 +165,10 @@ def features(
     list_: Annotated[
         bool, typer.Option("--list", help="Say what each feature means and costs; compute nothing.")
     ] = False,
+    engine: Annotated[
+        str, typer.Option(metavar="ENGINE", help="local (in memory) or disk (Parquet, part by part).")
+    ] = "local",
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="With --engine disk: memory to stay below.")] = "4GB",
 ) -> Job:
     """Compute the features of every event, as they were known then."""
 
@@ -173,7 +177,19 @@ def features(
 
         return list_features(Journey.open(recipe, options.set, options.runs, console))
 
-    return listing if list_ else _stage("features", recipe, options)
+    def on_disk(console: Console) -> int:
+        from riskml.cli.journey import Journey, do_stage
+        from riskml.features.disk.budget import read_memory
+
+        journey = Journey.open(recipe, options.set, options.runs, console)
+        journey.disk_memory = read_memory(memory)
+        return do_stage(journey, "features")
+
+    if engine not in ("local", "disk"):
+        raise UsageError(f"there is no engine `{engine}`", near_matches(engine, ("local", "disk")) or "local or disk")
+    if list_:
+        return listing
+    return on_disk if engine == "disk" else _stage("features", recipe, options)
 
 
 @command("train", "riskml train recipes/account_takeover.toml --set train.trials=40")

@@ -51,6 +51,7 @@ class Journey:
     shown: str  # the recipe as typed, for the commands we suggest
     results: dict[str, Facts] = field(default_factory=dict)
     records: dict[str, StageRecord | None] = field(default_factory=dict)
+    disk_memory: int | None = None  # bytes for the disk engine; None computes features in memory
 
     @staticmethod
     def open(recipe: Path, overrides: Sequence[str], runs: Path, console: Console) -> Journey:

@@ -35,17 +35,23 @@ def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 
 
 def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
-    """Compute the feature table and keep it in memory for the stages after."""
+    """Compute the feature table, in memory for the stages after or part by part on disk: the same values."""
     from riskml.features.local import compute
 
-    plan = journey.plan
-    _ = journey.windows  # a log too short to train on is refused before the long work
-    table = compute(plan, journey.tables, journey.log, progress=progress)
-    table.write(draft.folder / "features.parquet")
+    plan, path = journey.plan, draft.folder / "features.parquet"
+    if journey.disk_memory is None:
+        _ = journey.windows  # a log too short to train on is refused before the long work
+        table = compute(plan, journey.tables, journey.log, progress=progress)
+        table.write(path)
+        journey.table = table
+        rows = len(table.time)
+    else:
+        from riskml.features.disk.recipe import features_on_disk
+
+        rows = features_on_disk(journey.recipe, path, plan, journey.disk_memory, progress=progress).rows
     (draft.folder / "plan.json").write_text(plan.to_json() + "\n", encoding="utf-8")
-    journey.table = table
     return {
-        "rows": len(table.time),
+        "rows": rows,
         "features": len(plan.names),
         "inputs": len(plan.inputs),
         "nodes": len(plan.nodes),

@@ -23,7 +23,7 @@ from riskml.errors import DataError
 from riskml.features.disk.files import Files
 from riskml.features.disk.hashing import kind_of
 from riskml.features.disk.rows import TIE, Batch, restored, ties_of
-from riskml.recipe.spec import Stream
+from riskml.recipe.spec import Events, Stream
 
 Ints = npt.NDArray[np.int64]
 _UNITS = (10**9, 10**12, 10**15, 10**18)  # between seconds, milliseconds, microseconds and nanoseconds since 1970
@@ -42,6 +42,11 @@ class FileRows:
     def size(self) -> int:
         """How many rows there are."""
         return self.files.size - len(self.dropped)
+
+    @property
+    def late(self) -> bool:
+        """Whether some rows may have become known after their time."""
+        return not isinstance(self.spec, Events) and bool(self.spec.available_at or self.spec.delay)
 
     @property
     def types(self) -> Mapping[str, pa.DataType]:

@@ -51,6 +51,10 @@ class RowStream(Protocol):
         """How many rows there are."""
 
     @property
+    def late(self) -> bool:
+        """Whether some rows may have become known after their time."""
+
+    @property
     def types(self) -> Mapping[str, pa.DataType]:
         """Every column with its type on disk."""
 
@@ -100,6 +104,11 @@ class TableRows:
     def size(self) -> int:
         """How many rows there are."""
         return len(self.table.time)
+
+    @cached_property
+    def late(self) -> bool:
+        """Whether some rows became known after their time."""
+        return not np.array_equal(self.table.time, self.table.available_at)
 
     @cached_property
     def types(self) -> Mapping[str, pa.DataType]:

@@ -75,12 +75,12 @@ class Split:
             DataError: a key holds different kinds of values in two streams, or one partition outgrows the memory.
         """
         self._refuse_mixed_keys()
-        for name, spill in self.spills.items():
+        for name in self.spills:
             for batch in self.streams[name].batches(self.columns[name], self.budget.batch):
                 roles = self.job.roles(name)
                 if name == "events":
                     roles = (self.job.keys, *(role for role in roles if role != self.job.keys))
-                self._add(spill, batch, roles, name == "events")
+                self._add(name, batch, roles)
                 tick(len(batch.rows))
         self._refuse_heavy()
 
@@ -129,10 +129,10 @@ class Split:
         widths = [_width(self.streams[name].types.get(n)) for n in self.columns[name]]
         return weight_of(rows, sum(widths) + 2, nodes)
 
-    def _add(self, spill: Spill, batch: Batch, roles: tuple[Columns, ...], events: bool) -> None:
+    def _add(self, name: str, batch: Batch, roles: tuple[Columns, ...]) -> None:
         """Put each row into the partition of every role, once."""
         own = {_ROW: pa.array(batch.rows), _TIME: pa.array(batch.time)}
-        if not events:
+        if self.streams[name].late:
             own[_KNOWN] = pa.array(batch.available)
         table = batch.columns
         earlier: list[Ints] = []
@@ -141,10 +141,10 @@ class Split:
             for other in earlier:
                 found = np.where(found == other, -1, found)
             earlier.append(found)
-            if events:
+            if name == "events":
                 own[_ASKED] = pa.array(np.full(len(found), number == 0))
             whole = pa.table({**own, **{name: table.column(name) for name in table.column_names}})
-            spill.add(whole, found)
+            self.spills[name].add(whole, found)
 
     def _numbers(self, table: pa.Table, role: Columns) -> Ints:
         if not role:
@@ -157,13 +157,13 @@ class Split:
             found = self._empty(name)
         else:
             found = spill.read(number)
-        rows = np.ascontiguousarray(found.column(_ROW).to_numpy(), dtype=np.int64)
+        rows = _ints(found, _ROW)
         if len(rows) > 1 and (rows[1:] < rows[:-1]).any():
             order = np.argsort(rows, kind="stable")
             rows, found = rows[order], found.take(pa.array(order))
-        time = np.ascontiguousarray(found.column(_TIME).to_numpy(), dtype=np.int64)
+        time = _ints(found, _TIME)
         asked = np.array(found.column(_ASKED).to_numpy(), dtype=bool) if name == "events" else np.ones(len(rows), bool)
-        known = time if name == "events" else np.ascontiguousarray(found.column(_KNOWN).to_numpy(), dtype=np.int64)
+        known = _ints(found, _KNOWN) if stream.late else time
         kept = [column for column in found.column_names if column not in _OWN]
         frame = stream.frame(found.select(kept))
         if not kept:
@@ -215,6 +215,10 @@ class Split:
         message = f"one part of the rows split by {what} needs about {need} GB of memory"
         hint = "give more with --memory; if one value stands for many, such as a blank, add it to `missing`"
         raise DataError(message, hint)
+
+
+def _ints(table: pa.Table, name: str) -> Ints:
+    return np.ascontiguousarray(table.column(name).to_numpy(), dtype=np.int64)
 
 
 def _width(kind: pa.DataType | None) -> int:
