@@ -185,16 +185,13 @@ class Linked:
 
     def _rings(self, member: Member) -> list[tuple[int, int]]:
         """How many members lie at exactly 0, 1, ... hops, and how many of them are known bad."""
-        reached, crossed, ring, found = {member}, set(), [member], []
-        for _ in range(self.most + 1):
-            found.append((len(ring), sum(one in self.bad for one in ring)))
-            beyond = []
-            for knot in (knot for one in ring for knot in self.knots.get(one, ())):
-                if knot not in crossed:
-                    crossed.add(knot)
-                    beyond += [one for one in self.members[knot] if one not in reached]
-                    reached.update(beyond)
-            ring = beyond
+        ring: set[Member] = {member}
+        reached, crossed, found = ring, set[Knot](), [(1, len(ring & self.bad))]
+        for _ in range(self.most):
+            knots = set[Knot]().union(*(self.knots.get(one, ()) for one in ring)) - crossed
+            ring = set[Member]().union(*(self.members[knot] for knot in knots)) - reached
+            reached, crossed = reached | ring, crossed | knots
+            found.append((len(ring), len(ring & self.bad)))
         return found
 
 

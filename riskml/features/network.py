@@ -26,7 +26,7 @@ from riskml.features.keys import shared_codes, value_codes
 from riskml.features.layout import Layout, Queries
 from riskml.features.network_ties import Ties, direct_ties, shared_ties
 from riskml.features.plan import Network
-from riskml.features.source import Source, sources_of
+from riskml.features.source import Source, by_time, sources_of
 
 if TYPE_CHECKING:
     from riskml.data.labels import LabelLog
@@ -91,8 +91,8 @@ class _Place:
         self.source = sources[self.shape.source]
         self.sides = self.shape.links if self.shape.direct else (self.shape.of_column,)
         self.own, self.sided, self.bad_member, self.size = self._codes(tables.events.stream.entities[self.shape.of])
-        by_time = np.argsort(self.events.time, kind="stable")
-        self.rows = by_time[self.own[by_time] >= 0]
+        self.by_time = by_time(self.events.time)
+        self.rows = self.by_time[self.own[self.by_time] >= 0]
         self.member, self.time = self.own[self.rows], self.events.time[self.rows]
 
     def asked(self, *measures: str) -> list[Network]:
@@ -232,7 +232,7 @@ class _Place:
         wanted = self.asked(*OF_FLOW)
         if not wanted:
             return
-        rows, starts = group(self.own, np.argsort(self.events.time, kind="stable"), self.size)
+        rows, starts = group(self.own, self.by_time, self.size)
         queries, order = Queries(rows, starts, self.events.time[rows]), self.source.ordered()
         sender, receiver = self.sided
         columns: dict[str | None, list[Network]] = {}

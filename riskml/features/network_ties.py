@@ -17,6 +17,7 @@ import pandas as pd
 
 from riskml.features.compiled import kernel
 from riskml.features.kernels import group
+from riskml.features.source import by_time
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -91,7 +92,7 @@ def shared_ties(parts: list[tuple[Ints, Ints, Ints, int]], members: int, max_deg
         shifted.append((member[rows], value[rows] + knots, visible[rows]))
         knots += many
     member, knot, instant = (np.concatenate([part[i] for part in shifted]) for i in range(3))
-    order = np.argsort(instant, kind="stable")
+    order = by_time(instant)
     member, knot, instant = member[order], knot[order], instant[order]
     by_knot, starts = group(knot, np.arange(len(knot)), knots)
     links = np.zeros(len(knot), np.bool_)
@@ -105,7 +106,7 @@ def direct_ties(sender: Ints, receiver: Ints, visible: Ints, members: int, max_d
     A pair links if at the instant of its first payment both accounts have at most ``max_degree`` counterparties.
     """
     rows = np.flatnonzero((sender >= 0) & (receiver >= 0) & (sender != receiver) & (visible < NEVER))
-    rows = rows[np.argsort(visible[rows], kind="stable")]
+    rows = rows[by_time(visible[rows])]
     a, b = np.minimum(sender[rows], receiver[rows]), np.maximum(sender[rows], receiver[rows])
     pair = np.asarray(pd.factorize(a * members + b)[0], dtype=np.int64)  # numbered as they appear
     fresh = np.flatnonzero(np.diff(np.maximum.accumulate(pair), prepend=-1) > 0) if len(pair) else rows
