@@ -41,6 +41,7 @@ class Linked:
         self.knots: dict[Member, list[Knot]] = {}
         self.members: dict[Knot, list[Member]] = {}
         self.hubs: set[Knot] = set()
+        self.neighbours: dict[Member, set[Member]] = {}
         self.counterparties: dict[Member, set[Member]] = {}
         self.bad: set[Member] = set()
         self.asked_at: int | None = None
@@ -174,8 +175,10 @@ class Linked:
                 self.counterparties[account] = set()
         for pair, accounts in fresh.items():
             if not self.hubs & pair:
-                for account in accounts:
-                    self._tie(account, pair, instant)
+                a, b = accounts
+                self.components.join(a, b, instant)
+                self.neighbours.setdefault(a, set()).add(b)
+                self.neighbours.setdefault(b, set()).add(a)
 
     def _tie(self, member: Member, knot: Knot, instant: int) -> None:
         held = self.members.setdefault(knot, [])
@@ -188,9 +191,13 @@ class Linked:
         ring: set[Member] = {member}
         reached, crossed, found = ring, set[Knot](), [(1, len(ring & self.bad))]
         for _ in range(self.most):
-            knots = set[Knot]().union(*(self.knots.get(one, ()) for one in ring)) - crossed
-            ring = set[Member]().union(*(self.members[knot] for knot in knots)) - reached
-            reached, crossed = reached | ring, crossed | knots
+            if self.shape.direct:
+                ring = set[Member]().union(*(self.neighbours.get(one, ()) for one in ring)) - reached
+            else:
+                knots = set[Knot]().union(*(self.knots.get(one, ()) for one in ring)) - crossed
+                ring = set[Member]().union(*(self.members[knot] for knot in knots)) - reached
+                crossed |= knots
+            reached = reached | ring
             found.append((len(ring), len(ring & self.bad)))
         return found
 
