@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from riskml.features import fused
+from riskml.features import fused, stretch
 from riskml.features.layout import Layout
 from riskml.features.plan import Node
 
@@ -24,18 +24,18 @@ Columns = npt.NDArray[np.floating[Any]]
 Slow = Callable[[list[Node], Layout], Iterable[tuple[Node, Floats]]]
 
 KINDS: Mapping[str, int] = {
-    "count": fused.COUNT,
-    "is_new": fused.IS_NEW,
-    "since_first": fused.SINCE_FIRST,
-    "since_last": fused.SINCE_LAST,
-    "first": fused.FIRST,
-    "last": fused.LAST,
-    "sum": fused.SUM,
-    "mean": fused.MEAN,
-    "std": fused.STD,
-    "min": fused.MIN,
-    "max": fused.MAX,
-    "distinct": fused.DISTINCT,
+    "count": stretch.COUNT,
+    "is_new": stretch.IS_NEW,
+    "since_first": stretch.SINCE_FIRST,
+    "since_last": stretch.SINCE_LAST,
+    "first": stretch.FIRST,
+    "last": stretch.LAST,
+    "sum": stretch.SUM,
+    "mean": stretch.MEAN,
+    "std": stretch.STD,
+    "min": stretch.MIN,
+    "max": stretch.MAX,
+    "distinct": stretch.DISTINCT,
 }
 WIDEST = 16  # values in a line: one line of float32 is one line of the cache
 
@@ -90,7 +90,8 @@ def _lines(layout: Layout, nodes: Sequence[Node], reads: Reads, dtype: type[np.f
         np.array([chosen in work.squared for chosen in work.chosen], np.bool_),
         _stack([reads.codes[name][0] for name in work.codes], np.int64),
         max((reads.codes[name][1] for name in work.codes), default=0),
-        np.array(work.rows, np.int64).reshape(-1, 3),
+        np.array(work.rows, np.int64).reshape(-1, 4),
+        np.array(list(work.tops), np.int64).reshape(-1, 2),
         late,
         failed,
         lines,
@@ -109,22 +110,26 @@ class _Work:
         self.chosen: dict[tuple[str, float], int] = {}
         self.squared: set[tuple[str, float]] = set()
         self.codes: dict[str, int] = {}
-        self.rows: list[tuple[int, int, int]] = []
+        self.tops: dict[tuple[int, int], int] = {}
+        self.rows: list[tuple[int, int, int, int]] = []
 
     def add(self, node: Node) -> None:
         """Take in one node."""
-        width = fused.EVER if node.window is None else node.window
+        width = stretch.EVER if node.window is None else node.window
         window = self.windows.setdefault((node.offset, width), len(self.windows))
         kind, column = KINDS[node.aggregate], -1
-        if kind == fused.DISTINCT:
+        if kind == stretch.DISTINCT:
             column = self.codes.setdefault(str(node.column), len(self.codes))
         elif node.column is not None:
             self.numbers.setdefault(node.column, len(self.numbers))
-            chosen = (node.column, _shift(self.reads.numbers[node.column]) if kind == fused.STD else 0.0)
+            chosen = (node.column, _shift(self.reads.numbers[node.column]) if kind == stretch.STD else 0.0)
             column = self.chosen.setdefault(chosen, len(self.chosen))
-            if kind == fused.STD:
+            if kind == stretch.STD:
                 self.squared.add(chosen)
-        self.rows.append((kind, window, column))
+        top = -1
+        if kind in (stretch.MIN, stretch.MAX):
+            top = self.tops.setdefault((column, 1 if kind == stretch.MAX else -1), len(self.tops))
+        self.rows.append((kind, window, column, top))
 
 
 def _shift(values: Floats) -> float:

@@ -1,0 +1,200 @@
+"""Stretches of slots: where the window of each query begins and ends, and what is read off it without sums.
+
+In go a batch of keys (see ``fused``) whose rows become visible in order of time; out come the stretch of each query
+for one window, and counts, ends, extremes and numbers of different values per query.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from riskml.features.compiled import kernel
+
+Ints = npt.NDArray[np.int64]
+Slots = npt.NDArray[np.uint64]  # unsigned, so that compiled code need not ask about negative indices
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Column = npt.NDArray[np.floating[Any]]
+
+COUNT, IS_NEW, SINCE_FIRST, SINCE_LAST, FIRST, LAST, SUM, MEAN, STD, MIN, MAX, DISTINCT = range(12)
+EVER = 1 << 62  # microseconds: a window without a left end; slots: farther than any
+
+
+@kernel
+def stretches(
+    q0: int,
+    q1: int,
+    first_key: int,
+    base: Ints,
+    starts: Ints,
+    time: Ints,
+    seen: Ints,
+    late: Flags,
+    q_starts: Ints,
+    q_time: Ints,
+    offset: int,
+    width: int,
+    state: Ints,
+    low: Slots,
+    high: Slots,
+    tally: bool,
+    before: Ints,
+    after: Ints,
+    out: Column,
+) -> None:
+    """The stretch of each query ``q0..q1`` of keys from ``first_key`` on.
+
+    ``state`` [3] carries low, high and the tally from one call to the next within a key. With ``tally``, ``out`` says
+    how many different codes each stretch holds: a row that enters is new unless the row ``before`` it with its code is
+    inside, a row that leaves takes its code along unless the row ``after`` it is inside.
+    """
+    first, last, held = state[0], state[1], state[2]
+    key = first_key
+    q = q0
+    while q < q1:
+        while q >= q_starts[key + 1]:
+            key += 1
+            first = last = base[key - first_key]
+            held = 0
+        shift = base[key - first_key] - starts[key]
+        end = base[key - first_key + 1] - 1
+        stop = min(q1, q_starts[key + 1])
+        if late[key]:
+            end = first
+        while q < stop:
+            t = q_time[q]
+            cut = t - offset
+            edge = cut - width
+            while last < end and time[last - shift] < cut and seen[last - shift] < t:
+                if tally:
+                    held += before[last] < first
+                last += 1
+            while first < last and time[first - shift] < edge:
+                if tally:
+                    held -= after[first] >= last
+                first += 1
+            low[q - q0] = first
+            high[q - q0] = last
+            if tally:
+                out[q - q0] = held
+            q += 1
+    state[0], state[1], state[2] = first, last, held
+
+
+@kernel
+def neighbours(
+    keys: int, first_key: int, base: Ints, starts: Ints, rows: Ints, codes: Ints, last: Ints, before: Ints, after: Ints
+) -> None:
+    """The slots of the previous and the next row with the same code within the key (-1 and far away if none).
+
+    ``last`` [kinds] holds the last row of each code that any key had so far; rows of earlier keys lie below this one.
+    """
+    for k in range(keys):
+        start = starts[first_key + k]
+        for at in range(start, starts[first_key + k + 1]):
+            slot = base[k] + at - start
+            code = codes[rows[at]]
+            earlier = last[code]
+            after[slot] = EVER
+            if earlier >= start:
+                before[slot] = base[k] + earlier - start
+                after[base[k] + earlier - start] = slot
+            else:
+                before[slot] = -1
+            last[code] = at
+
+
+@kernel
+def differents(n: int, low: Slots, high: Slots, before: Ints, after: Ints, state: Ints, out: Column) -> None:
+    """How many different codes lie in stretches; ``state`` [3] (low, high, different) lasts a batch."""
+    first, last, held = state[0], state[1], state[2]
+    for i in range(n):
+        a, b = np.int64(low[i]), np.int64(high[i])
+        if a >= last:
+            first = last = a
+            held = 0
+        while last < b:
+            held += before[last] < first
+            last += 1
+        while first < a:
+            held -= after[first] >= last
+            first += 1
+        out[i] = held
+    state[0], state[1], state[2] = first, last, held
+
+
+@kernel
+def peaks(slots: int, most: int, x: Floats, sign: float, table: Floats) -> None:
+    """Largest ``sign * x`` of the 2**k slots from each on, in row k, for stretches of at most ``most`` slots."""
+    for i in range(slots):
+        table[0, i] = sign * x[i]
+    k, length = 1, 1
+    while 2 * length <= most:
+        for i in range(slots - 2 * length + 1):
+            table[k, i] = max(table[k - 1, i], table[k - 1, i + length])
+        length *= 2
+        k += 1
+
+
+@kernel
+def highest(n: int, low: Slots, high: Slots, sign: float, table: Floats, logs: Ints, out: Column) -> None:
+    """What ``extremes`` gives, from ``peaks``: a stretch is covered by two spans of the longest power of two."""
+    for i in range(n):
+        a, b = np.int64(low[i]), np.int64(high[i])
+        k = logs[b - a]
+        most = max(table[k, a], table[k, max(b - (1 << k), 0)])
+        out[i] = sign * most if a < b else np.nan
+
+
+@kernel
+def logarithms(most: int) -> Ints:
+    """Whole binary logarithms of 0 (as of 1) to ``most``."""
+    out = np.zeros(most + 1, np.int64)
+    for i in range(2, most + 1):
+        out[i] = out[i // 2] + 1
+    return out
+
+
+@kernel
+def extremes(
+    n: int, low: Slots, high: Slots, x: Floats, sign: float, state: Floats, suffix: Floats, out: Column
+) -> None:
+    """Largest ``sign * x`` of stretches of large keys; ``state`` [3] (middle, reached, largest since) lasts a batch."""
+    middle, reached, front = np.int64(state[0]), np.int64(state[1]), state[2]
+    for i in range(n):
+        first, last = np.int64(low[i]), np.int64(high[i])
+        if first >= last:
+            out[i] = np.nan
+            continue
+        if first >= middle:
+            most = -np.inf
+            for at in range(last - 1, first - 1, -1):
+                most = max(most, sign * x[at])
+                suffix[at] = most
+            middle = reached = last
+            front = -np.inf
+        while reached < last:
+            front = max(front, sign * x[reached])
+            reached += 1
+        out[i] = sign * max(suffix[first], front)
+    state[0], state[1], state[2] = middle, reached, front
+
+
+@kernel
+def picks(kind: int, n: int, low: Slots, high: Slots, x: Floats, time: Ints, q_time: Ints, out: Column) -> None:
+    """Aggregates that are read off the ends of a stretch."""
+    for i in range(n):
+        a, b = np.int64(low[i]), np.int64(high[i])
+        if kind == COUNT:
+            out[i] = b - a
+        elif kind == IS_NEW:
+            out[i] = a == b
+        elif a == b:
+            out[i] = np.nan
+        elif kind in (FIRST, LAST):
+            out[i] = x[a] if kind == FIRST else x[b - 1]
+        else:
+            out[i] = (q_time[i] - (time[a] if kind == SINCE_FIRST else time[b - 1])) / 1e6
