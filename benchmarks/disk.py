@@ -2,10 +2,10 @@
 
     python benchmarks/disk.py [--events N] [--memory 4GB] [--partitions P] [--threads N] [--folder DIR] [--json]
 
-Writes a log of N events in Parquet parts of two million rows, builds 45 columns (3 entities, 3 windows, count, sum, max,
-std and distinct) in a process of its own, and reports that process's wall and CPU time, peak resident memory, the most
-disk it held at one time, and the size of the result. Before that, 200,000 events are built by both engines, with few
-and with many partitions, and compared bit for bit. Everything is removed at the end.
+Writes a log of N events in Parquet parts of two million rows, builds 45 columns (3 entities, 3 windows, count, sum,
+max, std and distinct) in a process of its own, and reports that process's wall and CPU time, peak resident memory, the
+most disk it held at one time, and the size of the result. Before that, 200,000 events are built by both engines, with
+few and with many partitions, and compared bit for bit. Everything is removed at the end.
 """
 
 from __future__ import annotations

@@ -55,8 +55,12 @@ class Job:
         return any(node.source == "labels" or node.aggregate in OF_LABELS for node in self.nodes) or bool(self.networks)
 
     def roles(self, source: str) -> tuple[Columns, ...]:
-        """Columns by which rows of the source are split; each row goes to every partition one of them names."""
-        return tuple(dict.fromkeys(self.meets.get(source, ())))
+        """Columns by which rows of a stream are split; each row goes to every partition one of them names.
+
+        Rows of events go first by their own key.
+        """
+        own = ((*self.keys,),) if source == "events" or not self.keys else ()
+        return tuple(dict.fromkeys((*own, *self.meets.get(source, ()))))
 
     def plan(self) -> FeaturePlan:
         """The job as a plan of its own."""

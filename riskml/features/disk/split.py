@@ -77,10 +77,7 @@ class Split:
         self._refuse_mixed_keys()
         for name in self.spills:
             for batch in self.streams[name].batches(self.columns[name], self.budget.batch):
-                roles = self.job.roles(name)
-                if name == "events":
-                    roles = (self.job.keys, *(role for role in roles if role != self.job.keys))
-                self._add(name, batch, roles)
+                self._add(name, batch, self.job.roles(name))
                 tick(len(batch.rows))
         self._refuse_heavy()
 
