@@ -112,7 +112,8 @@ class _Place:
             places.append((self.labels, self.shape.bad))
         found = {(id(source.frame), name): replace(source, rows=None).column(name) for source, name in places}
         first, *others = found.values()
-        what = f"the network `{self.shape.name or self.networks[0].name}`"
+        columns = ", ".join(f"{source.name}.{name}" for source, name in places)
+        what = f"the network `{self.shape.name}` (members are {columns})"
         if not others:
             codes, _, size = shared_codes(first, None, what)
             parts = [codes]

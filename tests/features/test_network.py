@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from riskml.data.labels import LabelLog
 from riskml.data.tables import Table, Tables
 from riskml.errors import DataError
+from riskml.features.local import compute
 from riskml.features.network import network_values
-from riskml.features.plan import Network
+from riskml.features.plan import Derived, FeaturePlan, Network
 from riskml.recipe.spec import Events, Stream
 from tests.features.network_worlds import make_network_world, network_worlds
 from tests.features.test_linked import online
@@ -181,6 +182,36 @@ def test_a_source_without_rows_links_nobody() -> None:
     shape = {"source": "moves", "of_column": "member", "links": ("device",), "direct": False}
     assert only(asked("size", **shape), tables, nobody(tables)) == [1, 1]
     np.testing.assert_equal(only(asked("age", **shape), tables, nobody(tables)), [np.nan, np.nan])
+
+
+def test_networks_are_features_that_others_may_read() -> None:
+    """The feature table holds networks before derived features, rounded once, and a derived one reads them."""
+    tables = payments([("a", "b", 1.0, 0), ("b", "c", 1.0, 1), ("c", "d", 1.0, 2)])
+    derived = (Derived("thrice", "size * 3"),)
+    plan = FeaturePlan((), derived, ("amount",), (), (asked("size"), asked("age")))
+    frame = compute(plan, tables, nobody(tables)).frame
+    assert list(frame.columns[:4]) == ["amount", "size", "age", "thrice"]
+    assert frame["size"].tolist() == [1, 2, 3] and frame["thrice"].tolist() == [3, 6, 9]
+    assert frame["size"].dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["Int64", "float64", "string", "category"])
+def test_members_meet_whatever_their_columns_are_stored_as(kind: str) -> None:
+    """An account is the same in the events, as sender and as receiver of a source, with nulls or without."""
+    texts = kind in ("string", "category")
+    own, senders, receivers = [[1, 2, 3], [1, 2, None], [2, 3, 4]]
+    columns = [[None if v is None else str(v) if texts else v for v in side] for side in (own, senders, receivers)]
+    events = table(
+        Events(name="events", path="", id="id", time="at", entities={"sender": "own"}),
+        {"id": range(3), "own": columns[0]},
+        stamps([5, 6, 7]),
+    )
+    cells = {"id": range(3), "a": pd.Series(columns[1]).astype(kind), "b": columns[2]}
+    moves = table(Stream(name="moves", path="", id="id", time="at"), cells, stamps([0, 1, 2]))
+    tables = replace(tables_of(events), sources={"moves": moves})
+    network = asked("known_bad", source="moves", links=("a", "b"), bad="own")
+    assert only(network, tables, label_rows(events, [(0, 1, START, 0)], 0)) == [0, 1, 1]
+    assert only(replace(network, measure="size"), tables, nobody(tables)) == [3, 3, 3]
 
 
 def test_members_of_another_kind_are_refused() -> None:
