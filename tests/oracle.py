@@ -103,9 +103,11 @@ def slope(node, t, seen):
     if len({time for time, _ in pairs}) < 2:
         return None, None
     middle = Fraction(sum(time for time, _ in pairs), len(pairs))
-    squares = sum((time - middle) ** 2 for time, _ in pairs)
-    products = [(time - middle) * value / squares * 86_400 * 10**6 for time, value in pairs]
-    return float(sum(products)), float(sum(map(abs, products)))
+    mean = sum(abs(value) for _, value in pairs) / len(pairs)
+    squares = sum((time - middle) ** 2 for time, _ in pairs) / (86_400 * 10**6)
+    products = [(time - middle) * value for time, value in pairs]
+    sizes = [abs(time - middle) * (abs(value) + mean) for time, value in pairs]
+    return float(sum(products) / squares), float(sum(sizes) / squares)
 
 
 def outcome(labels, event, t):

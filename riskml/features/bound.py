@@ -31,7 +31,7 @@ Mask = npt.NDArray[np.bool_]
 Columns = dict[str, npt.NDArray[Any]]
 
 PREFIX = "event."
-PAIRS = 1 << 21  # pairs of a query and a row looked at together
+PAIRS = 1 << 17  # pairs of a query and a row looked at together: their arrays fit the cache
 _NEVER = int(np.iinfo(np.int64).max)
 
 
@@ -110,7 +110,7 @@ def passing(
     low, high = np.zeros(len(queries.rows), np.int64), np.zeros(len(queries.rows), np.int64)
     leave = np.full(len(layout.time), _NEVER) if farthest is None else layout.time + farthest
     layout.run(kernels.bounds, layout.starts, layout.time + nearest, leave, queries.starts, queries.time, low, high)
-    known = _combinations(layout, bound, pairs)
+    known = _combinations(layout, bound, 8 * pairs)
     ends = np.cumsum(high - low)
     first = 0
     while first < len(ends):

@@ -25,11 +25,12 @@ from riskml.features.layout import Window
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-State = tuple[float, float, float, float, float, float, float, float]
+State = tuple[float, float, float, float, float, float, float, float, float]
 
 DECAY = 0  # (1 or 0 for no rows, q, sum high, sum low)
-TREND = 1  # (n, mean time high, low, mean value high, low, squared time deviations, products high, low)
-NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+TREND = 1  # (n, mean time high, low, mean value high, low, squared time deviations, products high, low, their scale)
+NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NOISE = 2.0**-85  # of the scale of products, below which they are nothing but rounding
 DAY = 86_400e6  # microseconds
 
 
@@ -77,8 +78,8 @@ def _merged(window: Window, mode: int, times: Floats, values: Floats) -> tuple[F
 def lift(mode: int, time: float, value: float) -> State:
     """The state of one row."""
     if mode == DECAY:
-        return 1.0, time, value, 0.0, 0.0, 0.0, 0.0, 0.0
-    return 1.0, time, 0.0, value, 0.0, 0.0, 0.0, 0.0
+        return 1.0, time, value, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    return 1.0, time, 0.0, value, 0.0, 0.0, 0.0, 0.0, 0.0
 
 
 @kernel
@@ -96,18 +97,20 @@ def merge(mode: int, a: State, b: State) -> State:
             halvings = int(max(a[1] - b[1], -3000.0))
             x, rest = math.ldexp(x, halvings), math.ldexp(rest, halvings)
         high, low = plus(x, rest, b[2], b[3])
-        return 1.0, b[1], high, low, 0.0, 0.0, 0.0, 0.0
+        return 1.0, b[1], high, low, 0.0, 0.0, 0.0, 0.0, 0.0
     n = a[0] + b[0]
     apart, apart_low = plus(b[1], b[2], -a[1], -a[2])
     gap, gap_low = plus(b[3], b[4], -a[3], -a[4])
     time, time_low = plus(a[1], a[2], *scaled(apart, apart_low, b[0], n))
     value, value_low = plus(a[3], a[4], *scaled(gap, gap_low, b[0], n))
-    squared = a[5] + b[5] + apart * apart * (a[0] * b[0] / n)
+    weight = a[0] * b[0] / n
+    squared = a[5] + b[5] + apart * apart * weight
+    scale = a[8] + b[8] + abs(apart) * (abs(a[3]) + abs(b[3])) * weight
     product, rest = two_product(apart, gap)
     product, rest = scaled(product, rest + (apart * gap_low + apart_low * gap), a[0] * b[0], n)
     high, low = plus(a[6], a[7], b[6], b[7])
     high, low = plus(high, low, product, rest)
-    return n, time, time_low, value, value_low, squared, high, low
+    return n, time, time_low, value, value_low, squared, high, low, scale
 
 
 @kernel
@@ -144,7 +147,7 @@ def tell(mode: int, state: State) -> tuple[float, float, float]:
     """(1 or 0, q, sum) of a decay, (n, squared deviations, products) of a trend."""
     if mode == DECAY:
         return state[0], state[1], state[2]
-    return state[0], state[5], state[6]
+    return state[0], state[5], state[6] if abs(state[6]) > NOISE * state[8] else 0.0
 
 
 @kernel
@@ -166,7 +169,7 @@ def slide(
     longest = 0
     for k in range(k0, k1):
         longest = max(longest, starts[k + 1] - starts[k])
-    suffix = np.empty((longest, 8), np.float64)
+    suffix = np.empty((longest, 9), np.float64)
     for k in range(k0, k1):
         base = middle = reached = starts[k]
         front = NOTHING
@@ -210,7 +213,7 @@ def sweep(
         longest = max(longest, starts[k + 1] - starts[k])
     while longest & (longest - 1):
         longest += longest & -longest
-    tree = np.empty((2 * longest, 8), np.float64)
+    tree = np.empty((2 * longest, 9), np.float64)
     for k in range(k0, k1):
         base, end = starts[k], starts[k + 1]
         size = 1
@@ -246,11 +249,11 @@ def plant(mode: int, tree: Floats, leaf: int, state: State) -> None:
 def get(states: Floats, at: int) -> State:
     """A row of states."""
     s = states[at]
-    return s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
+    return s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8]
 
 
 @kernel
 def put(states: Floats, at: int, state: State) -> None:
     """Write a row of states."""
-    for c in range(8):
+    for c in range(9):
         states[at, c] = state[c]

@@ -116,6 +116,17 @@ def test_trend_needs_two_times() -> None:
 
 
 @LATE
+def test_what_cancels_is_zero(late: bool) -> None:
+    """Values that rise and fall alike have no slope at all, not the noise of rounding, in every engine."""
+    time, starts = np.arange(7) * SECOND, np.array([0, 7])
+    visible = time + np.array([1_500_000, 0, 0, 0, 0, 0, 0]) if late else time
+    layout = Layout(Queries(np.arange(7), starts, time), np.arange(7), starts, time, visible, None, 1)
+    for giant in (0.1, 3.0, 1e12):
+        assert trend(Window(layout, 0, None), np.array([0.7, 0.1, giant, 0.1, 0.7, 9.0, 9.0]))[5] == 0.0
+        assert trend(Window(layout, 0, 3 * SECOND), np.array([8.0, 8.0, 0.0, giant, 0.0, 0.0, 0.0]))[5] == 0.0
+
+
+@LATE
 def test_the_batch_of_queries_changes_no_bit(late: bool) -> None:
     """A query alone, among few and among all gets the same float32; neighbouring keys do not matter either."""
     values = series("any size")
