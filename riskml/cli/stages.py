@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from riskml.cli.console import Progress
@@ -15,6 +16,7 @@ from riskml.cli.runs import Draft
 
 if TYPE_CHECKING:
     from riskml.cli.journey import Facts, Journey
+    from riskml.data.findings import Finding
 
 
 def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
@@ -25,7 +27,7 @@ def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     progress("reading", 0, 2)
     tables = journey.tables
     progress("checking", 1, 2)
-    report = check_data(journey.recipe, tables, journey.plan, lint(journey.plan, journey.recipe))
+    report = check_data(journey.recipe, tables, journey.plan, lint(journey.plan, journey.recipe, tables))
     if report.ok:
         _ = journey.windows  # refused here, before anything is computed, where the log is too short
     facts = report.to_dict()
@@ -37,14 +39,16 @@ def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Compute the feature table, in memory for the stages after or part by part on disk: the same values."""
     from riskml.features.local import compute
+    from riskml.features.suspects import check_table
 
+    found: list[Finding] = []
     plan, path = journey.plan, draft.folder / "features.parquet"
     if journey.disk_memory is None:
         _ = journey.windows  # a log too short to train on is refused before the long work
         table = compute(plan, journey.tables, journey.log, progress=progress)
         table.write(path)
         journey.table = table
-        rows = len(table.time)
+        rows, found = len(table.time), check_table(table, journey.recipe, journey.tables)
     else:
         from riskml.features.disk.recipe import features_on_disk
 
@@ -60,6 +64,7 @@ def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         "derived": len(plan.derived),
         "plan_digest": plan.digest,
         "names": list(plan.names),
+        "findings": [asdict(finding) for finding in found],
     }
 
 

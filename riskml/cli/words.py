@@ -27,11 +27,9 @@ def summary(stage: str, facts: Facts) -> str:
 def lines(stage: str, facts: Facts) -> list[str]:
     """The answer of a single command."""
     if stage == "check":
-        found = [
-            f"{item['level']}: {item['message']}" + (f" ({item['hint']})" if item["hint"] else "")
-            for item in findings(facts)
-        ]
-        return [*found, f"check: {_check(facts)}"]
+        return [*_found(facts), *_proof(facts), f"check: {_check(facts)}"]
+    if stage == "features":
+        return [*_found(facts), f"features: {_features(facts)}"]
     if stage == "train":
         return [*(f"note: {note}" for note in _texts(facts.get("notes"))), f"train: {_train(facts)}"]
     if stage == "explain":
@@ -61,6 +59,20 @@ def findings(facts: Facts, level: str = "") -> list[Mapping[str, object]]:
     found = [_mapping(item) for item in _sequence(facts.get("findings"))]
     kept = [item for item in found if not level or item.get("level") == level]
     return sorted(kept, key=lambda item: order.index(str(item.get("level"))))
+
+
+def _found(facts: Facts) -> list[str]:
+    """Findings as lines, worst first."""
+    return [
+        f"{item['level']}: {item['message']}" + (f" ({item['hint']})" if item["hint"] else "")
+        for item in findings(facts)
+    ]
+
+
+def _proof(facts: Facts) -> list[str]:
+    """What was proved of the plan, one line an item."""
+    proof = _mapping(_mapping(facts.get("facts")).get("proof"))
+    return [f"proved: {sentence}" for sentence in _texts(proof.get("says"))]
 
 
 def verdicts(facts: Facts) -> dict[str, Mapping[str, object]]:

@@ -2,7 +2,7 @@
 
 Every item is read afresh from the plan, so one from JSON or made by hand is held to the same rules as a compiled one.
 A value of the event itself must exist when the event happens; a row of history must end before it and carry no outcome
-without the clock that says when the outcome was known. No data is read; ``riskml.data.hindsight`` looks there.
+without the clock that says when the outcome was known. The proof reads no data; ``riskml.data.hindsight`` does.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from riskml.errors import ExpressionError, near_matches
 from riskml.expression import EVENT_TIME, parse
 from riskml.features.compile import EVENT, derived_columns
 from riskml.features.naming import AGGREGATES, FLOWS, MEASURES, OF_LABELS
+from riskml.features.suspects import check_lookups
 from riskml.recipe.durations import format_duration
 
 if TYPE_CHECKING:
+    from riskml.data.tables import Tables
     from riskml.features.plan import Derived, FeaturePlan, Lookup, Network, Node
     from riskml.recipe.spec import Recipe
 
@@ -26,8 +28,8 @@ _TOPIC = "point in time"
 _COUNTED = ("last_k", "outcome_k", "decay")  # aggregates with a parameter above 0
 
 
-def lint(plan: FeaturePlan, recipe: Recipe) -> Part:
-    """Breaches of the plan, and facts that say in words what was proved.
+def lint(plan: FeaturePlan, recipe: Recipe, tables: Tables | None = None) -> Part:
+    """Breaches of the plan, and facts that say in words what was proved; with tables, also what lookups give away.
 
     Facts: ``inputs``, ``lookups``, ``nodes``, ``networks``, ``derived`` (counts), ``proved`` (no breach), ``says``
     (sentences for a reader), ``unproved`` (names of features that could see at or after their event).
@@ -53,7 +55,8 @@ def lint(plan: FeaturePlan, recipe: Recipe) -> Part:
         "says": list(_says(plan, recipe)) if not proof.found else [],
         "unproved": list(dict.fromkeys(proof.unproved)),
     }
-    return Part(tuple(dict.fromkeys(proof.found)), facts)
+    told = check_lookups(plan, recipe, tables) if tables is not None else []
+    return Part(tuple(dict.fromkeys([*proof.found, *told])), facts)
 
 
 class _Proof:

@@ -53,7 +53,8 @@ class World:
         allowed = tuple(name for name in recipe.events.inputs if name not in ("id", "status", "fired", "is_fraud"))
         plan = compile_plan(replace(recipe, events=replace(recipe.events, inputs=allowed)))
         plan = replace(plan, inputs=recipe.events.inputs)
-        return check(recipe, read_tables(recipe), plan, lint(plan, recipe))
+        tables = read_tables(recipe)
+        return check(recipe, tables, plan, lint(plan, recipe, tables))
 
 
 def sound() -> World:
