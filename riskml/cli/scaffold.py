@@ -74,26 +74,20 @@ def from_recipe(console: Console, directory: Path, name: str, users: int | None)
     text = _shipped(name)
     _refuse_taken(directory)
     recipe = f"{name}.toml"
-    world = _SAMPLE.search(text)
 
     def fill(folder: Path) -> None:
-        if world:
-            from riskml.data.worlds import make_world
-            from riskml.data.worlds.write import write_world
+        from riskml.data.worlds import make_world
+        from riskml.data.worlds.write import write_world
 
-            console.say("simulating the sample world")
-            write_world(make_world(name, users=users), folder / "data")
-        else:
-            (folder / "data").mkdir()
-            (folder / "data" / ".gitkeep").touch()
+        console.say("simulating a world with this threat")
+        write_world(make_world(name, users=users), folder / "data")
         here = _BARE.sub(r'path = "data/\1"', _SAMPLE.sub("data/", text))
         here = here.replace("sample_data/:  riskml run recipes/", "data/:  riskml run ")
         (folder / recipe).write_text(here, encoding="utf-8")
-        about = "A simulated exchange and the recipe for one threat on it." if world else "A shipped recipe."
+        about = "A simulated world and the recipe for one threat in it."
         _surroundings(folder, directory.absolute().name, recipe, about)
 
-    wanted = [] if world else _BARE.findall(text)
-    return _make(console, directory, recipe, fill, {}, wanted)
+    return _make(console, directory, recipe, fill, {})
 
 
 def from_table(console: Console, directory: Path, source: Path, given: Named) -> int:
@@ -133,7 +127,7 @@ def from_table(console: Console, directory: Path, source: Path, given: Named) ->
 
     if not ruled:
         console.say("rule: no column is a number a stand-in could use; backtest and package need a [rule] of yours")
-    return _make(console, directory, "recipe.toml", fill, _said(plain.columns), (), _RUN if ruled else _TRAIN)
+    return _make(console, directory, "recipe.toml", fill, _said(plain.columns), _RUN if ruled else _TRAIN)
 
 
 def _said(columns: Named) -> dict[str, object]:
@@ -152,13 +146,9 @@ def _make(
     recipe: str,
     fill: Callable[[Path], None],
     guesses: Mapping[str, object],
-    wanted: Sequence[str] = (),
     steps: Sequence[str] = _RUN,
 ) -> int:
-    """Fill a temporary sibling, then rename it to ``directory``; ``wanted`` names data the user must bring.
-
-    ``steps`` are the commands to type next.
-    """
+    """Fill a temporary sibling, then rename it to ``directory``; ``steps`` are the commands to type next."""
     final = directory.absolute()
     fresh = final.parent / f".{final.name}.{os.getpid()}.tmp"
     try:
@@ -175,8 +165,6 @@ def _make(
     console.document({"schema": "riskml.init/1", "directory": str(directory), "files": files, "guesses": guesses})
     for name in files:
         console.answer(str(directory / name))
-    for name in wanted:
-        console.say(f"the data is not part of riskml: put {name} into {directory / 'data'}")
     typed = " && ".join(f"riskml {step} {recipe}" for step in steps)
     console.say(f"next: cd {shlex.quote(str(directory))} && {typed}")
     return 0

@@ -292,9 +292,9 @@ def test_a_person_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert load_recipe(tmp_path / "p" / "recipe.toml").events.entities == {"device": "device_id"}
 
 
-def test_a_recipe_on_public_data_says_what_to_bring(tmp_path: Path) -> None:
-    """Without a world to simulate, the recipe looks in data/ and the user is told what belongs there."""
-    session = riskml("init", tmp_path / "cards", "--recipe", "handbook_cards")
+def test_a_recipe_on_public_data_gets_a_world_like_it(tmp_path: Path) -> None:
+    """Where the data is not part of riskml, the project holds a simulated stand-in under the public name."""
+    session = riskml("init", tmp_path / "cards", "--recipe", "handbook_cards", "--users", "60")
     assert session.code == 0
-    assert "put fdh_raw.parquet into" in session.err
     assert 'path = "data/fdh_raw.parquet"' in (tmp_path / "cards" / "handbook_cards.toml").read_text()
+    assert riskml("check", tmp_path / "cards" / "handbook_cards.toml", "--runs", tmp_path / "runs").code == 0
