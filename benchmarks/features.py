@@ -8,7 +8,7 @@ It refuses to compare times of tables that differ.
 
 Each engine runs in a process of its own with the same number of threads (pandas knows only one), once on a small log
 to warm up (compiled code, allocators) and then on the whole one; figures are medians. DuckDB has one query with shared
-WINDOW clauses, ``RANGE BETWEEN w PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING``; Polars has one ``rolling`` per entity
+WINDOW clauses, ``RANGE BETWEEN w PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING``; Polars one ``rolling`` per entity
 and window with ``closed="left"``; pandas has ``groupby.rolling(closed="left")``, without distinct, which it lacks. They
 may give rows in any order; putting them in the order of the events is not timed. Times are whole seconds, so many rows
 share one; a window leaves out the row itself and its ties. Peak memory is what a process held beyond its state just
