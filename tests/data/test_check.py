@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,342 +15,206 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from riskml.data.check import CheckReport, Finding, check
+from riskml.data.check import Finding
 from riskml.data.columns import COMMON, check_inputs
 from riskml.data.leaks import separation
-from riskml.data.tables import read_tables
-from riskml.features.compile import compile_plan
-from riskml.features.linter import lint
 from riskml.learning.schema import learn_schema
-from riskml.recipe.spec import DAY, Events, FeatureGroup, Labels, Recipe, Rule, RuleVersion, Stream, Threat
-
-ROWS, DAYS = 3000, 60
-START = pd.Timestamp("2026-01-01", tz="UTC")
-
-
-@dataclass
-class World:
-    """The frames and the recipe of a small sound world, to be spoiled one piece at a time."""
-
-    events: pd.DataFrame
-    logins: pd.DataFrame
-    labels: pd.DataFrame
-    recipe: Recipe
-
-    def report(self, folder: Path) -> CheckReport:
-        """Write the frames, read them by the recipe and check them."""
-        for name in ("events", "logins", "labels"):
-            getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
-        recipe = replace(
-            self.recipe,
-            events=replace(self.recipe.events, path=str(folder / "events.parquet")),
-            labels=replace(self.recipe.labels, path=str(folder / "labels.parquet"))
-            if self.recipe.labels.path
-            else self.recipe.labels,
-            sources={"logins": replace(self.recipe.sources["logins"], path=str(folder / "logins.parquet"))},
-        )
-        # The compiler refuses these inputs too; here the check must find them on its own.
-        allowed = tuple(name for name in recipe.events.inputs if name not in ("id", "status", "fired", "is_fraud"))
-        plan = compile_plan(replace(recipe, events=replace(recipe.events, inputs=allowed)))
-        plan = replace(plan, inputs=recipe.events.inputs)
-        tables = read_tables(recipe)
-        return check(recipe, tables, plan, lint(plan, recipe, tables))
-
-
-def sound() -> World:
-    """3,000 events over 60 days, one in 30 a fraud, a rule on the amount, claims a day or two later."""
-    random = np.random.default_rng(4)
-    at = START + pd.to_timedelta(np.sort(random.uniform(0, DAYS * 86_400e6, ROWS)).astype(np.int64), unit="us")
-    amount = random.lognormal(3, 1, ROWS).round(2)
-    fired = amount > 60
-    events = pd.DataFrame(
-        {
-            "id": np.arange(ROWS),
-            "at": at.astype("datetime64[us, UTC]"),
-            "user": random.integers(0, 400, ROWS).astype(str),
-            "device": [f"d{i}" for i in random.integers(0, 300, ROWS)],
-            "amount": amount,
-            "asset": random.choice(["BTC", "ETH", "USDT"], ROWS),
-            "device_age": random.uniform(0, 1e6, ROWS),
-            "fired": fired,
-            "chance": np.where(fired, 0.05, np.nan),
-            "action": np.where(fired & (np.random.default_rng(1).random(ROWS) >= 0.05), "block", "allow"),
-            "status": random.choice(["done", "held"], ROWS),
-            "status_at": (at + pd.Timedelta(days=1)).astype("datetime64[us, UTC]"),
-        }
-    )
-    logins = events[["id", "at", "user"]].assign(ok=random.integers(0, 2, ROWS))
-    fraud = np.flatnonzero(random.random(ROWS) < 1 / 30)
-    wait = pd.to_timedelta(random.uniform(1, 3 * 86_400, len(fraud)), unit="s")
-    labels = pd.DataFrame(
-        {"event": fraud, "is_fraud": 1, "known": events["at"].iloc[fraud].reset_index(drop=True) + wait}
-    )
-    labels["source"] = random.choice(["claim", "analyst"], len(fraud))
-    recipe = Recipe(
-        threat=Threat("test"),
-        events=Events(
-            name="events",
-            path="",
-            id="id",
-            time="at",
-            entities={"user": "user", "device": "device"},
-            amount="amount",
-            later={"status": "status_at"},
-            inputs=("amount", "asset"),
-        ),
-        labels=Labels(
-            matures_after=10 * DAY,
-            label="is_fraud",
-            path="labels",
-            match={"id": "event"},
-            known_at="known",
-            source="source",
-            routes={"claim": "independent", "analyst": "alert"},
-        ),
-        sources={"logins": Stream("logins", "", "id", "at", entities={"user": "user"})},
-        rule=Rule("fired", True, "chance", "action", versions=(RuleVersion("amount > 60"),)),
-        features=(
-            FeatureGroup("events", ("count", "sum(amount)"), by=(("user",),), over=(DAY,)),
-            FeatureGroup("logins", ("count",), by=(("user",),), name="bad_logins", where="ok == 0", over=(DAY,)),
-        ),
-        derive={"share": "amount / user_events_sum_amount_1d"},
-    )
-    return World(events, logins, labels, recipe)
-
-
-def _set(name: str, where: slice, value: object) -> Callable[[World], None]:
-    """Put a value into some rows of an event column."""
-
-    def spoil(world: World) -> None:
-        column = world.events[name].astype(object) if isinstance(value, str) else world.events[name]
-        column = column.copy()
-        column.iloc[where] = value
-        world.events[name] = column.infer_objects() if column.dtype == object else column
-
-    return spoil
-
-
-def _recipe(**changes: object) -> Callable[[World], None]:
-    """Change parts of the recipe: ``part__field=value`` or ``part=value``."""
-
-    def spoil(world: World) -> None:
-        for key, value in changes.items():
-            part, _, name = key.partition("__")
-            if name:
-                value = replace(getattr(world.recipe, part), **{name: value})
-            world.recipe = replace(world.recipe, **{part: value})
-
-    return spoil
-
-
-def _labels(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[World], None]:
-    """Change the label table."""
-
-    def spoil(world: World) -> None:
-        world.labels = change(world.labels)
-
-    return spoil
-
-
-def _events(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[World], None]:
-    """Change the event table."""
-
-    def spoil(world: World) -> None:
-        world.events = change(world.events)
-
-    return spoil
-
-
-def _fraud(world: World) -> np.ndarray:
-    return np.isin(np.arange(ROWS), world.labels["event"])
-
-
-def _known_outcome(name: str, values: Callable[[np.ndarray], object]) -> Callable[[World], None]:
-    """Write a column made from the outcome."""
-
-    def spoil(world: World) -> None:
-        world.events[name] = values(_fraud(world))
-
-    return spoil
-
-
-def _both(*parts: Callable[[World], None]) -> Callable[[World], None]:
-    def spoil(world: World) -> None:
-        for part in parts:
-            part(world)
-
-    return spoil
-
+from riskml.recipe.spec import DAY, FeatureGroup, Labels, RuleVersion, Threat
+from tests.data.sound import (
+    DAYS,
+    ROWS,
+    START,
+    World,
+    both,
+    change,
+    change_events,
+    change_labels,
+    frauds,
+    put,
+    sound,
+    told,
+)
 
 CASES: dict[str, tuple[Callable[[World], None], str, str]] = {
-    "copies": (_events(lambda f: pd.concat([f, f.iloc[:3]])), "note", "events: 3 exact copies"),
+    "copies": (change_events(lambda f: pd.concat([f, f.iloc[:3]])), "note", "events: 3 exact copies"),
     "gap": (
-        _events(lambda f: f[~f["at"].dt.day_of_year.isin([20, 21])]),
+        change_events(lambda f: f[~f["at"].dt.day_of_year.isin([20, 21])]),
         "warning",
         "events: 2 days have no rows, first 2026-01-20",
     ),
     "thin day": (
-        _events(lambda f: f[(f["at"].dt.day_of_year != 20) | (f["id"] % 10 == 0)]),
+        change_events(lambda f: f[(f["at"].dt.day_of_year != 20) | (f["id"] % 10 == 0)]),
         "warning",
         "below 30% of usual on 1 days, first 2026-01-20",
     ),
     "one row of another year": (
-        _set("at", slice(ROWS - 1, ROWS), pd.Timestamp("2031-05-01", tz="UTC")),
+        put("at", slice(ROWS - 1, ROWS), pd.Timestamp("2031-05-01", tz="UTC")),
         "warning",
         "events: the last row, of 2031-05-01T00:00:00Z, lies 1,8",
     ),
     "empty years": (
-        _set("at", slice(ROWS - 1, ROWS), pd.Timestamp("2031-05-01", tz="UTC")),
+        put("at", slice(ROWS - 1, ROWS), pd.Timestamp("2031-05-01", tz="UTC")),
         "warning",
         "days have no rows, first 2026-03-0",
     ),
     "junk among numbers": (
-        _both(
-            _events(lambda f: f.assign(device_age=f["device_age"].astype(str).where(f["id"] != 7, "oops"))),
-            _recipe(events__inputs=("amount", "asset", "device_age")),
+        both(
+            change_events(lambda f: f.assign(device_age=f["device_age"].astype(str).where(f["id"] != 7, "oops"))),
+            change(events__inputs=("amount", "asset", "device_age")),
         ),
         "breach",
         "`device_age` holds numbers and, in row 8 alone, a text",
     ),
     "words never repeated": (
-        _both(
-            _events(lambda f: f.assign(note=[f"n{i // 10}" for i in range(ROWS)])), _recipe(events__inputs=("note",))
+        both(
+            change_events(lambda f: f.assign(note=[f"n{i // 10}" for i in range(ROWS)])),
+            change(events__inputs=("note",)),
         ),
         "warning",
         "no value of the category `note` stands in 20 rows",
     ),
     "ties": (
-        _events(lambda f: f.assign(at=f["at"].dt.floor("D"), user="u")),
+        change_events(lambda f: f.assign(at=f["at"].dt.floor("D"), user="u")),
         "warning",
         "`user`: 100.0% of rows share their time",
     ),
-    "hub": (_set("user", slice(0, 500), "hub"), "warning", "entity `user`: one key holds 16.7% of rows"),
-    "null keys": (_set("device", slice(0, 300), None), "note", "entity `device` is null in 10.0%"),
-    "no keys": (_set("device", slice(None), None), "breach", "entity `device` is null in every row"),
-    "negative amounts": (_set("amount", slice(0, 4), -1.0), "warning", "4 amounts are negative"),
-    "null amounts": (_set("amount", slice(0, 4), np.nan), "warning", "4 amounts are null"),
-    "infinite": (_set("amount", slice(0, 4), np.inf), "warning", "`amount` is infinite in 4 rows"),
+    "hub": (put("user", slice(0, 500), "hub"), "warning", "entity `user`: one key holds 16.7% of rows"),
+    "null keys": (put("device", slice(0, 300), None), "note", "entity `device` is null in 10.0%"),
+    "no keys": (put("device", slice(None), None), "breach", "entity `device` is null in every row"),
+    "negative amounts": (put("amount", slice(0, 4), -1.0), "warning", "4 amounts are negative"),
+    "null amounts": (put("amount", slice(0, 4), np.nan), "warning", "4 amounts are null"),
+    "infinite": (put("amount", slice(0, 4), np.inf), "warning", "`amount` is infinite in 4 rows"),
     "text amounts": (
-        _events(lambda f: f.assign(amount=f["amount"].astype(str) + " EUR")),
+        change_events(lambda f: f.assign(amount=f["amount"].astype(str) + " EUR")),
         "breach",
         "amount `amount` holds texts",
     ),
     "future": (
-        _recipe(threat=Threat("t", as_of=int((START + pd.Timedelta(days=55)).timestamp() * 1e6))),
+        change(threat=Threat("t", as_of=int((START + pd.Timedelta(days=55)).timestamp() * 1e6))),
         "warning",
         "events: 269 rows are later than as_of",
     ),
     "late rows": (
         lambda world: (
             world.__setattr__("logins", world.logins.assign(seen=world.logins["at"] + pd.Timedelta(days=2))),
-            _recipe(sources={"logins": replace(world.recipe.sources["logins"], available_at="seen")})(world),
+            change(sources={"logins": replace(world.recipe.sources["logins"], available_at="seen")})(world),
         )[0],
         "note",
         "logins: 100.0% of rows became known more than a day",
     ),
     "unknown events": (
-        _labels(lambda f: f.assign(event=f["event"].where(f.index > 2, f["event"] + 10**6))),
+        change_labels(lambda f: f.assign(event=f["event"].where(f.index > 2, f["event"] + 10**6))),
         "breach",
         "3 of",
     ),
     "unknown route": (
-        _labels(lambda f: f.assign(source=f["source"].replace("analyst", "claims"))),
+        change_labels(lambda f: f.assign(source=f["source"].replace("analyst", "claims"))),
         "breach",
         "source `claims`",
     ),
     "null route": (
-        _labels(lambda f: f.assign(source=f["source"].where(f.index > 1))),
+        change_labels(lambda f: f.assign(source=f["source"].where(f.index > 1))),
         "breach",
         "2 rows have no `source`",
     ),
-    "only alerts": (_labels(lambda f: f.assign(source="analyst")), "warning", "no label comes by an independent route"),
-    "no frauds": (_labels(lambda f: f.assign(is_fraud=0)), "breach", "no label is a fraud"),
-    "only frauds": (_recipe(labels__absent="unknown"), "breach", "every label is a fraud"),
-    "odd labels": (_labels(lambda f: f.assign(is_fraud="maybe")), "breach", "neither fraud nor good"),
+    "only alerts": (
+        change_labels(lambda f: f.assign(source="analyst")),
+        "warning",
+        "no label comes by an independent route",
+    ),
+    "no frauds": (change_labels(lambda f: f.assign(is_fraud=0)), "breach", "no label is a fraud"),
+    "only frauds": (change(labels__absent="unknown"), "breach", "every label is a fraud"),
+    "odd labels": (change_labels(lambda f: f.assign(is_fraud="maybe")), "breach", "neither fraud nor good"),
     "label before event": (
-        _labels(lambda f: f.assign(known=f["known"] - pd.Timedelta(days=9))),
+        change_labels(lambda f: f.assign(known=f["known"] - pd.Timedelta(days=9))),
         "breach",
         "before their event",
     ),
-    "undated labels": (_labels(lambda f: f.assign(known=f["known"].where(f.index > 1))), "breach", "2 have no `known`"),
-    "one batch": (_labels(lambda f: f.assign(known=f["known"].max())), "warning", "100.0% became known at one instant"),
+    "undated labels": (
+        change_labels(lambda f: f.assign(known=f["known"].where(f.index > 1))),
+        "breach",
+        "2 have no `known`",
+    ),
+    "one batch": (
+        change_labels(lambda f: f.assign(known=f["known"].max())),
+        "warning",
+        "100.0% became known at one instant",
+    ),
     "slow labels": (
-        _labels(lambda f: f.assign(known=f["known"] + pd.Timedelta(days=30))),
+        change_labels(lambda f: f.assign(known=f["known"] + pd.Timedelta(days=30))),
         "warning",
         "later than matures_after",
     ),
-    "nothing mature": (_recipe(labels__matures_after=90 * DAY), "breach", "no event is older than matures_after"),
-    "chance of 0": (_set("chance", slice(None), 0.0), "breach", "`chance` is outside (0, 1]"),
-    "chance over 1": (_set("chance", slice(None), 1.5), "breach", "`chance` is outside (0, 1]"),
-    "no chance": (_set("chance", slice(None), np.nan), "note", "fired events have no `chance`"),
-    "odd flag": (_set("fired", slice(None), "perhaps"), "breach", "neither yes nor no"),
-    "silent rule": (_set("fired", slice(None), False), "warning", "the rule fires on no event"),
+    "nothing mature": (change(labels__matures_after=90 * DAY), "breach", "no event is older than matures_after"),
+    "chance of 0": (put("chance", slice(None), 0.0), "breach", "`chance` is outside (0, 1]"),
+    "chance over 1": (put("chance", slice(None), 1.5), "breach", "`chance` is outside (0, 1]"),
+    "no chance": (put("chance", slice(None), np.nan), "note", "fired events have no `chance`"),
+    "odd flag": (put("fired", slice(None), "perhaps"), "breach", "neither yes nor no"),
+    "silent rule": (put("fired", slice(None), False), "warning", "the rule fires on no event"),
     "rule of unknown column": (
-        _recipe(rule__versions=(RuleVersion("amont > 60"),)),
+        change(rule__versions=(RuleVersion("amont > 60"),)),
         "breach",
         "rule.version names `amont`",
     ),
-    "rule of texts": (_recipe(rule__versions=(RuleVersion("asset"),)), "breach", "gives texts"),
-    "rule that mixes": (_recipe(rule__versions=(RuleVersion("asset > 5"),)), "breach", "compares a text with a number"),
+    "rule of texts": (change(rule__versions=(RuleVersion("asset"),)), "breach", "gives texts"),
+    "rule that mixes": (change(rule__versions=(RuleVersion("asset > 5"),)), "breach", "compares a text with a number"),
     "null rule rows": (
-        _both(
-            _recipe(rule__versions=(RuleVersion("amount > 60 and device_age < 1e9"),)),
-            _set("device_age", slice(0, 600), np.nan),
+        both(
+            change(rule__versions=(RuleVersion("amount > 60 and device_age < 1e9"),)),
+            put("device_age", slice(0, 600), np.nan),
         ),
         "warning",
         "is null, and so does not fire",
     ),
     "unused version": (
-        _recipe(rule__versions=(RuleVersion("amount > 60"), RuleVersion("amount > 70", 2**52))),
+        change(rule__versions=(RuleVersion("amount > 60"), RuleVersion("amount > 70", 2**52))),
         "note",
         "saw no event",
     ),
-    "replay": (_recipe(rule__versions=(RuleVersion("amount > 40"),)), "warning", "agrees with its log on"),
+    "replay": (change(rule__versions=(RuleVersion("amount > 40"),)), "warning", "agrees with its log on"),
     "feature of unknown column": (
-        _recipe(features=(FeatureGroup("events", ("sum(amont)",), by=(("user",),)),), derive={}),
+        change(features=(FeatureGroup("events", ("sum(amont)",), by=(("user",),)),), derive={}),
         "breach",
         "reads `amont`",
     ),
     "filter of unknown column": (
-        _recipe(
-            features=(FeatureGroup("logins", ("count",), by=(("user",),), name="x", where="okay == 1"),), derive={}
-        ),
+        change(features=(FeatureGroup("logins", ("count",), by=(("user",),), name="x", where="okay == 1"),), derive={}),
         "breach",
         "reads `okay`",
     ),
     "sum of texts": (
-        _recipe(features=(FeatureGroup("events", ("sum(asset)",), by=(("user",),)),), derive={}),
+        change(features=(FeatureGroup("events", ("sum(asset)",), by=(("user",),)),), derive={}),
         "breach",
         "needs numbers, and `asset`",
     ),
-    "rule as input": (_recipe(events__inputs=("amount", "fired")), "breach", "`fired` belongs to the rule"),
-    "id as input": (_recipe(events__inputs=("id",)), "breach", "`id` is the event's identifier"),
-    "later as input": (_recipe(events__inputs=("status",)), "breach", "`status` is overwritten after the event"),
+    "rule as input": (change(events__inputs=("amount", "fired")), "breach", "`fired` belongs to the rule"),
+    "id as input": (change(events__inputs=("id",)), "breach", "`id` is the event's identifier"),
+    "later as input": (change(events__inputs=("status",)), "breach", "`status` is overwritten after the event"),
     "number that leaks": (
-        _known_outcome("amount", lambda y: y * 100.0 + np.arange(ROWS) % 50),
+        told("amount", lambda y: y * 100.0 + np.arange(ROWS) % 50),
         "breach",
         "`amount` alone separates",
     ),
     "text that leaks": (
-        _known_outcome("asset", lambda y: np.where(y, "closed", "open")),
+        told("asset", lambda y: np.where(y, "closed", "open")),
         "breach",
         "`asset` alone separates",
     ),
     "null that leaks": (
-        _known_outcome("amount", lambda y: np.where(y, 5.0, np.nan)),
+        told("amount", lambda y: np.where(y, 5.0, np.nan)),
         "breach",
         "`amount` alone separates",
     ),
     "derived that leaks": (
-        _both(
-            _known_outcome("a", lambda y: y + np.arange(ROWS)),
-            _recipe(derive={"d": "a - device_age"}, events__inputs=("a", "device_age")),
-            _events(lambda f: f.assign(device_age=np.arange(ROWS))),
+        both(
+            told("a", lambda y: y + np.arange(ROWS)),
+            change(derive={"d": "a - device_age"}, events__inputs=("a", "device_age")),
+            change_events(lambda f: f.assign(device_age=np.arange(ROWS))),
         ),
         "breach",
         "`d` alone separates",
     ),
-    "unused leak": (_known_outcome("reason", lambda y: np.where(y, "stolen", "")), "note", "`reason` alone separates"),
+    "unused leak": (told("reason", lambda y: np.where(y, "stolen", "")), "note", "`reason` alone separates"),
 }
 
 
@@ -386,8 +250,8 @@ def test_each_broken_promise_is_found(name: str, tmp_path: Path) -> None:
 def test_near_matches_are_offered(tmp_path: Path) -> None:
     """A misspelt rule column, feature column or route is answered with the nearest known one."""
     world = sound()
-    _labels(lambda f: f.assign(source=f["source"].replace("analyst", "analist")))(world)
-    _recipe(rule__versions=(RuleVersion("amont > 60"),))(world)
+    change_labels(lambda f: f.assign(source=f["source"].replace("analyst", "analist")))(world)
+    change(rule__versions=(RuleVersion("amont > 60"),))(world)
     hints = {finding.topic: finding.hint for finding in world.report(tmp_path).findings if finding.level == "breach"}
     assert hints == {"routes": "did you mean `analyst`?", "rule": "did you mean `amount`?"}
 
@@ -395,10 +259,10 @@ def test_near_matches_are_offered(tmp_path: Path) -> None:
 def test_labels_inside_the_events_need_no_table(tmp_path: Path) -> None:
     """A label column of the events is checked in place, and using it as an input is a breach."""
     world = sound()
-    world.events["is_fraud"] = _fraud(world).astype(int)
+    world.events["is_fraud"] = frauds(world).astype(int)
     world.recipe = replace(world.recipe, labels=Labels(10 * DAY, "is_fraud"))
     assert world.report(tmp_path).ok
-    _recipe(events__inputs=("is_fraud",))(world)
+    change(events__inputs=("is_fraud",))(world)
     breaches = [finding.message for finding in world.report(tmp_path).findings if finding.level == "breach"]
     assert breaches == ["`is_fraud` is the label and is used as an input"]
 
@@ -458,12 +322,12 @@ def test_a_category_is_common_where_the_schema_learns_it() -> None:
     assert inspect.signature(learn_schema).parameters["least"].default == COMMON
 
 
-@pytest.mark.parametrize(("days", "told"), [(25, False), (35, True)])
-def test_a_last_row_may_lie_a_little_later(days: int, told: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("days", "said"), [(25, False), (35, True)])
+def test_a_last_row_may_lie_a_little_later(days: int, said: bool, tmp_path: Path) -> None:
     """A month after all others is allowed for, and a sparse stream may pause longer than a busy one."""
     world = sound()
     world.events.loc[ROWS - 1, "at"] = START + pd.Timedelta(days=DAYS + days)
     world.logins = world.logins.iloc[[0, 500, 1000, 1500, 2000]].reset_index(drop=True)
     world.logins.loc[4, "at"] = START + pd.Timedelta(days=DAYS + days)
     found = [f.message for f in world.report(tmp_path).findings if "lies" in f.message]
-    assert [message.partition(":")[0] for message in found] == ["events"] * told
+    assert [message.partition(":")[0] for message in found] == ["events"] * said
