@@ -154,9 +154,10 @@ class _Proof:
             self.breach(node.name, f"{what} reads outcomes of `{node.source}`, which carries none", 'use "events"')
         wanted = self.recipe.labels.matures_after
         if node.lag < wanted:
+            soon = f"{format_duration(node.lag)} after" if node.lag > 0 else "at the time of"
             message = (
-                f"{what} counts outcomes {format_duration(max(node.lag, 0))} after their events, and they are known "
-                f"only after {format_duration(wanted)} (labels.matures_after)"
+                f"{what} counts outcomes {soon} their events, and they are known only {format_duration(wanted)} after "
+                f"(labels.matures_after)"
             )
             self.breach(node.name, message, "compile the plan again")
 
