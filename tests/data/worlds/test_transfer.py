@@ -235,10 +235,9 @@ def test_every_trait_of_a_mule_is_mostly_honest(joined: pd.DataFrame, frauds: pd
     for found in (_fan_in(joined, 3), _passed_through(joined)):
         assert len(found & mules) >= 60
         assert len(found - mules) > 1.3 * len(found & mules)
-    shared = (
-        _device_pairs(joined, sample).groupby("device_id").sender_id.agg(["size", lambda who: who.isin(mules).sum()])
-    )
-    shared.columns = ["accounts", "mules"]
+    pairs = _device_pairs(joined, sample)
+    users = pairs.assign(mule=pairs.sender_id.isin(mules)).groupby("device_id").mule
+    shared = pd.DataFrame({"accounts": users.size(), "mules": users.sum()})
     small = shared[shared.accounts.between(2, 12)]
     assert (small.mules >= 2).sum() >= 60
     assert (small.mules == 0).sum() > 1.3 * (small.mules >= 2).sum()
