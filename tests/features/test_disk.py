@@ -19,6 +19,7 @@ from riskml.features.disk import engine
 from riskml.features.disk.budget import Budget, read_memory
 from riskml.features.disk.engine import Work, build, compute_on_disk
 from riskml.features.disk.hashing import partitions_of
+from riskml.features.disk.merge import read_parts
 from riskml.features.disk.outcomes import Outcomes
 from riskml.features.disk.rows import TableRows
 from riskml.features.disk.spill import Spill
@@ -139,6 +140,16 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             narrow(world, tmp_path / "table", 2)
         assert told is KeyboardInterrupt or "is full" in str(caught.value)
         assert not list(tmp_path.iterdir())
+
+
+def test_parts_follow_each_other_in_event_order(tmp_path: Path) -> None:
+    """Parts read one by one are the table read at once."""
+    world = make_world(162)
+    whole = narrow(world, tmp_path / "table", 2)
+    parts = list(read_parts(tmp_path / "table"))
+    assert {len(part.time) for part in parts} == {4} and all(part.kinds == whole.kinds for part in parts)
+    np.testing.assert_array_equal(np.concatenate([part.ids for part in parts]), whole.ids)
+    pd.testing.assert_frame_equal(pd.concat([part.frame for part in parts], ignore_index=True), whole.frame)
 
 
 def test_what_is_there_already_stays(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def build(work: Work, folder: Path, progress: Progress | None = None) -> Built:
     plan, events = work.plan, work.streams["events"]
     jobs = jobs_of(plan, events.spec.entities)
     part = work.budget.part(len(plan.names))
-    with _draft(folder) as draft:
+    with scratch(folder, "tmp") as draft:
         done = _Done(progress, 2 * len(jobs) * events.size + events.size)
         edges = np.append(np.arange(0, max(events.size, 1), part), events.size).astype(np.int64)
         results = Results(draft / "answers", edges, work.budget.buffer)
@@ -150,11 +150,15 @@ class _Done:
 
 
 @contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder``, removed whatever happens."""
+def scratch(folder: Path, ending: str) -> Iterator[Path]:
+    """A temporary folder beside ``folder``, removed whatever happens.
+
+    Raises:
+        UsageError: ``folder`` exists, or the disk is full.
+    """
     if folder.exists():
         raise UsageError(f"`{folder}` exists already", "remove it, or choose another folder")
-    draft = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
+    draft = folder.parent / f".{folder.name}.{os.getpid()}.{ending}"
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)

@@ -127,3 +127,13 @@ class Merger:
 
     def _tables(self, events: Table) -> Tables:
         return replace(self.base, events=events, sources={})
+
+
+def read_parts(folder: Path) -> Iterator[FeatureTable]:
+    """The parts of a finished table in event order, one at a time; ``FeatureTable.read`` reads them all at once.
+
+    Raises:
+        DataError: a part is damaged or no feature table.
+    """
+    for path in sorted(folder.glob("part-*.parquet")):
+        yield FeatureTable.read(path)

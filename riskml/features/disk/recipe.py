@@ -6,8 +6,6 @@ large ones in Parquet. Refuses what reading the tables whole would refuse, with 
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +31,7 @@ from riskml.data.tables import (
 from riskml.features.compile import compile_plan
 from riskml.features.disk.budget import DEFAULT_MEMORY, Budget
 from riskml.features.disk.copies import copies_in
-from riskml.features.disk.engine import Built, Progress, Work, build
+from riskml.features.disk.engine import Built, Progress, Work, build, scratch
 from riskml.features.disk.filed import FileRows
 from riskml.features.disk.files import Files
 from riskml.features.disk.jobs import jobs_of
@@ -76,18 +74,15 @@ def features_on_disk(
     read = {item.source for item in plan.history}
     specs: dict[str, Stream] = {"events": recipe.events}
     specs |= {name: stream for name, stream in recipe.sources.items() if name in read}
-    scratch = folder.parent / f".{folder.name}.{os.getpid()}.ids"
-    try:
-        streams = {name: _open(recipe, spec, scratch, budget) for name, spec in specs.items()}
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with scratch(folder, "ids") as ids:
+        streams = {name: _open(recipe, spec, ids, budget) for name, spec in specs.items()}
     of_labels = any(job.of_labels for job in jobs_of(plan, recipe.events.entities))
     outcomes = _outcomes(recipe, streams["events"], budget) if of_labels else Outcomes(_no_labels(recipe))
     base = _base(recipe, plan)
     return build(Work(plan, streams, base, outcomes, budget, threads), folder, progress)
 
 
-def _open(recipe: Recipe, spec: Stream, scratch: Path, budget: Budget) -> RowStream:
+def _open(recipe: Recipe, spec: Stream, ids: Path, budget: Budget) -> RowStream:
     """A stream of files, its columns and identifiers checked; one of another storage is read whole."""
     of_events = spec is recipe.events
     columns = event_columns(recipe) if of_events else stream_columns(spec)
@@ -97,7 +92,7 @@ def _open(recipe: Recipe, spec: Stream, scratch: Path, budget: Budget) -> RowStr
         return TableRows(read_stream(spec, columns, keys))
     section = "[events]" if of_events else f"[sources.{spec.name}]"
     require_columns(pd.DataFrame(columns=pd.Index(files.types)), columns, section, spec.path)
-    return FileRows(spec.name, spec, files, copies_in(files, spec, scratch, budget.buffer))
+    return FileRows(spec.name, spec, files, copies_in(files, spec, ids, budget.buffer))
 
 
 def _base(recipe: Recipe, plan: FeaturePlan) -> Tables:
