@@ -106,20 +106,18 @@ class Split:
         else:
             names, ordered = list(source_columns(job, name)), True
         names = [n for n in names if n in stream.types or n != "time"]  # `event.time` is a clock, no column
-        if not ordered:
-            spec = replace(spec, id=None, sequence=None)
-        else:
+        if ordered:
             spec = replace(spec, id=spec.id or TIE)
             names += [n for n in (spec.id, spec.sequence) if n]
+        else:
+            spec = replace(spec, id=None, sequence=None)
         return spec, known_columns(stream, names)
 
     def _count(self) -> int:
         if not self.job.keys:
             return 1
-        return self.budget.count(sum(self._weight(name, stream.size) for name, stream in self._read()))
-
-    def _read(self) -> list[tuple[str, RowStream]]:
-        return [(name, self.streams[name]) for name in self.columns]
+        rows = {name: self.streams[name].size * len(self.job.roles(name)) for name in self.columns}
+        return self.budget.count(sum(self._weight(name, many) for name, many in rows.items()))
 
     def _weight(self, name: str, rows: int) -> int:
         nodes = len(self.job.features) if name == "events" else 0
