@@ -17,7 +17,7 @@ def network_oracle(networks, tables, labels):
     shape = networks[0]
     own = tables.events.stream.entities[shape.of]
     members = list(zip(cells(tables.events.frame[own]), tables.events.time.tolist(), strict=True))
-    rows, bad = records(shape, tables), known_bad(shape, tables, labels)
+    rows, bad = records(shape, tables, labels), known_bad(shape, tables, labels)
     linked = linking(shape, rows)
     for network in networks:
         assert network.links == shape.links and network.where == shape.where
@@ -32,13 +32,16 @@ def cells(column):
     return [plain(value) for value in column]
 
 
-def records(network, tables):
+def records(network, tables, labels):
     """Rows of the source that pass the filter, in order of time, sequence and id."""
     table = tables.sources.get(network.source, tables.events)
     stream, rows = table.stream, []
     where = parse(network.where) if network.where else None
     columns = {name: cells(table.frame[name]) for name in table.frame.columns}
-    for i, (time, available) in enumerate(zip(table.time.tolist(), table.available_at.tolist(), strict=True)):
+    clocks = list(zip(range(len(table.time)), table.time.tolist(), table.available_at.tolist(), strict=True))
+    if network.source == "labels":
+        clocks = [(i, known, max(known, clocks[i][1])) for i, known in confirmed(labels).items()]
+    for i, time, available in clocks:
         row = {name: values[i] for name, values in columns.items()}
         if where and where.evaluate_row(row) in (None, 0.0):
             continue

@@ -85,8 +85,8 @@ def move_table(draw: Random, people: tuple[str | None, ...]) -> Table:
 
 def shape(draw: Random) -> dict[str, Any]:
     """Rows, links and hubs of a network: everything but the measure."""
-    source = draw.choice(("events", "moves"))
-    people = ("user_id", "payee_id") if source == "events" else ("sender", "receiver")
+    source = draw.choice(("events",) * 5 + ("moves",) * 5 + ("labels",))
+    people = ("sender", "receiver") if source == "moves" else ("user_id", "payee_id")
     direct = draw.random() < 0.5
     shared = (("device_id",), ("device_id", "kind"), ("kind", "status"))
     if source == "moves":

@@ -26,7 +26,7 @@ def admissions(world: World, state: Linked):
     """(instant, call) for everything the state must hear of: ties, payments and confirmed frauds."""
     shape = state.shape
     columns = (*shape.links, *state.accounts.columns)
-    for record in records(shape, world.tables):
+    for record in records(shape, world.tables, world.labels):
         row = record["row"]
         for _, _, read in touched(shape, row):
             known, at = {name: row[name] for name in read}, visible(record, read)
