@@ -128,10 +128,10 @@ def test_the_rule_is_logged_as_it_acted(joined: pd.DataFrame) -> None:
 
 
 def test_the_rule_catches_some(joined: pd.DataFrame) -> None:
-    """In the test window it fires on about a fifth of what thieves ask for, and is right three times in ten."""
+    """In the test window it fires on 23 % of what thieves ask for, and 36 % of its alerts are right."""
     test = joined[joined.day.between(276, 318)]
-    assert test[test.is_fraud == 1].rule_fired.mean() == pytest.approx(0.19, abs=0.04)
-    assert test[test.rule_fired].is_fraud.mean() == pytest.approx(0.31, abs=0.05)
+    assert test[test.is_fraud == 1].rule_fired.mean() == pytest.approx(0.23, abs=0.01)
+    assert test[test.rule_fired].is_fraud.mean() == pytest.approx(0.36, abs=0.01)
 
 
 def test_chargebacks_come_in_weekly_files(told: pd.DataFrame) -> None:

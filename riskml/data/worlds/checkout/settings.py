@@ -28,6 +28,8 @@ ADAPTS_WITHIN: Final = 45.0
 ADAPTED_SHARE: Final = 0.35
 
 USERS_PER_CREW: Final = 20.0
+RETURNS: Final = 0.25
+"""Share of raids by a crew that was here before, with the same kit."""
 USERS_PER_KIOSK: Final = 500
 BINS: Final = 420
 VPN_EXITS: Final = 120

@@ -33,6 +33,7 @@ from riskml.data.worlds.checkout.settings import (
     END,
     LEAKED,
     LEAST_USD,
+    RETURNS,
     RULE_DAY,
     RULE_USD,
     USERS_PER_CREW,
@@ -47,9 +48,9 @@ CREW_SPAN = 2**10
 
 
 def thefts(rng: np.random.Generator, people: People, bins: Bins) -> Wishes:
-    """Every purchase a thief wants, before any issuer or control has seen it."""
+    """Every purchase a thief wants, before any issuer or control has seen it: raids of some hours or days each."""
     crews = max(8, round(len(people) / USERS_PER_CREW))
-    start = growing_day(rng, crews) * (DAYS - 1) / DAYS
+    start = np.sort(growing_day(rng, crews)) * (DAYS - 1) / DAYS
     size = np.clip(rng.lognormal(np.log(2.9), 0.75, crews), 1, 24).astype(np.int64)
     crew = np.repeat(np.arange(crews), size)
     step = rng.exponential(1.0, len(crew)) * rng.lognormal(np.log(0.12), 1.0, crews)[crew]
@@ -59,7 +60,16 @@ def thefts(rng: np.random.Generator, people: People, bins: Bins) -> Wishes:
     opening = clock(rng, start)
     time = opening[crew] + ((walk - walk[begin]) * 86_400).astype(np.int64) * SECOND
     card, bin_ = _cards(rng, people, bins, day)
-    return _uses(rng, people, bins, crew, time, card, bin_)
+    return _uses(rng, people, bins, _kits(rng, start)[crew], time, card, bin_)
+
+
+def _kits(rng: np.random.Generator, start: Floats) -> Ints:
+    """Whose kit each raid uses: its own, or that of a crew that comes back after weeks and has not changed it."""
+    raid = np.arange(len(start))
+    before = np.searchsorted(start, start - rng.uniform(25, 90, len(start)))
+    back = (rng.random(len(start)) < RETURNS) & (before > 0)
+    kit = np.where(back, np.maximum(before - 1, 0), raid)
+    return kit[kit[kit]].astype(np.int64)
 
 
 def _cards(rng: np.random.Generator, people: People, bins: Bins, day: Floats) -> tuple[Ints, Ints]:
