@@ -81,7 +81,7 @@ def _again(rng: np.random.Generator, wishes: Wishes, purchases: Purchases) -> tu
     rows = len(tried)
     wait = np.clip(rng.lognormal(np.log(35 * MINUTE), 1.2, rows), 2 * MINUTE, 20 * 60 * MINUTE)
     less = np.where(rng.random(rows) < 0.5, tried.amount, np.round(tried.amount / 2, 2))
-    below = np.round(RULE_USD * rng.uniform(0.4, 0.98, rows))
+    below = np.round(RULE_USD * rng.uniform(0.4, 0.98, rows) / 5) * 5
     amount: Floats = np.where((tried.origin == THIEF) & (rng.random(rows) < 0.6), below, less)
     fields = {
         **vars(tried),

@@ -134,7 +134,7 @@ def _amounts(rng: np.random.Generator, small: Bools, cautious: Bools) -> Floats:
     rows = len(small)
     usual = np.clip(rng.lognormal(np.log(300), 0.7, rows), LEAST_USD, 2500)
     usual = np.where(rng.random(rows) < 0.6, np.maximum(np.round(usual / 25) * 25, LEAST_USD), np.round(usual, 2))
-    below = np.round(RULE_USD * rng.uniform(0.5, 0.99, rows), 0)
+    below = np.round(RULE_USD * rng.uniform(0.5, 0.99, rows) / 5) * 5
     test = np.round(LEAST_USD + rng.integers(0, 3, rows) * 5.0, 2)
     return np.where(small, test, np.where(cautious, np.minimum(below, usual + 60), usual))
 
