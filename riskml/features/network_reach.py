@@ -3,7 +3,8 @@
 All arrays are int64 or float64 unless said; ties, known-bad members and queries come in order of their instants, and a
 query at t meets what became visible before t. Ties and known-bad members are only ever added, so components grow,
 distances fall and neighbourhoods widen: one sweep serves all queries, and a neighbourhood is searched once per member
-and not once per query.
+and not once per query, and only if a known-bad member is near. Hub limits bound the members of a knot, not the knots of
+a member: shares around a member with very many values cost as much as its neighbourhood is wide.
 """
 
 from __future__ import annotations

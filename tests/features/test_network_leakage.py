@@ -63,14 +63,14 @@ def mostly_unlabelled(world: World) -> World:
     return replace(world, labels=replace(world.labels, **empty))
 
 
-@settings(max_examples=60, **PROFILE)
+@settings(max_examples=40, **PROFILE)
 @given(network_worlds())
 def test_another_future_changes_no_network(world: World) -> None:
     """On random logs, an event's place is the same whatever happens later or becomes known later."""
     alone(world)
 
 
-@settings(max_examples=60, **PROFILE)
+@settings(max_examples=40, **PROFILE)
 @given(network_worlds())
 def test_an_event_does_not_link_itself(world: World) -> None:
     """An event's place is the same whatever its own row says."""
