@@ -1,13 +1,13 @@
 """Columns that the features read in, those whose values were written after the fact out: the marks hindsight leaves.
 
 A time that lies after its row, a column that is empty in the newest rows and full in older ones, a state in which only
-the newest rows stand, and facts of reference tables that hold from the very instant of an event. Findings name columns
-and counts, never a value. Refuses nothing itself.
+the newest rows stand, a clock that says "at once", and facts that hold from the very instant of an event. Findings name
+columns and counts, never a value. Refuses nothing itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,33 @@ def check_hindsight(table: Table, own: Iterable[str], past: Iterable[str], as_of
         states = name not in table.stream.entities.values()  # a key is none
         if len(order) >= 2 * _FEWEST and not _filled_later(held, found) and states:
             _turned_later(held, found)
+    return found
+
+
+def check_clocks(table: Table, later: Mapping[str, str], past: Collection[str]) -> list[Finding]:
+    """Clocks of columns that are set later: those that say "at once" for a column that features read in history.
+
+    Args:
+        later: column to the column that says when it was set (events.later).
+        past: columns that features read from rows of history.
+    """
+    found: list[Finding] = []
+    for name, clock in later.items():
+        if name not in past or not {name, clock} <= set(table.frame.columns):
+            continue
+        held = table.frame[name].notna().to_numpy(dtype=bool)
+        set_at = to_micros(table.frame[clock], table.stream.timezone)
+        dated = held & (set_at != NEVER)
+        if held.sum() < _FEWEST:
+            continue
+        never, soon = float((held & ~dated).sum() / held.sum()), float((set_at <= table.time)[dated].sum() / held.sum())
+        if soon > 0.5:
+            message = f"`{clock}` says that `{name}` was set no later than its event in {percent(soon)} of rows"
+            hint = f"if `{name}` is overwritten, its clock must say when it was last written"
+            found.append(Finding("warning", _TOPIC, message, hint))
+        if never > 0.01:
+            message = f"`{name}` is set and `{clock}` null in {percent(never)} of rows: features never see these"
+            found.append(Finding("note", _TOPIC, message, "give the time of the last write"))
     return found
 
 

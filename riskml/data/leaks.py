@@ -15,7 +15,7 @@ import pandas as pd
 
 from riskml.data.columns import check_inputs
 from riskml.data.findings import Facts, Finding, Part, percent
-from riskml.data.hindsight import check_hindsight, check_reference
+from riskml.data.hindsight import check_clocks, check_hindsight, check_reference
 from riskml.data.outcomes import event_fraud
 from riskml.data.reads import Reads, check_reads
 from riskml.data.roles import forbidden_columns
@@ -43,6 +43,7 @@ def check_columns(recipe: Recipe, tables: Tables, plan: FeaturePlan) -> Part:
     clocked = {*recipe.events.later.values(), *forbidden_columns(recipe)}  # held by the linter, or by a clock of theirs
     own, past = reads.own - clocked, reads.past.get("events", frozenset()) - clocked
     found += check_hindsight(tables.events, sorted(own), sorted(past), tables.as_of)
+    found += check_clocks(tables.events, recipe.events.later, reads.past.get("events", frozenset()))
     for source, names in sorted(reads.past.items()):
         if source in tables.sources:
             found += check_hindsight(tables.sources[source], (), sorted(names), tables.as_of)

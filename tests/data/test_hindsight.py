@@ -172,6 +172,22 @@ CASES: dict[str, tuple[Callable[[World], None], str, str]] = {
         "breach",
         "of frauds have `known` at the second of their event",
     ),
+    "a clock that says at once": (
+        both(
+            column("status_at", lambda w: w.events["at"]),
+            change(features=(age_of_group("events", "status"),), derive={}),
+        ),
+        "warning",
+        "`status_at` says that `status` was set no later than its event in 100.0% of rows",
+    ),
+    "a clock that says never": (
+        both(
+            column("status_at", lambda w: w.events["status_at"].where(np.arange(ROWS) % 10 > 0)),
+            change(features=(age_of_group("events", "status"),), derive={}),
+        ),
+        "note",
+        "`status` is set and `status_at` null in 10.0% of rows",
+    ),
     "facts from the second of the event": (
         reference(blocklist),
         "warning",
