@@ -78,7 +78,7 @@ def _rows(path: Path, event: str | None) -> list[dict[str, object]]:
 
 
 def _exists(path: Path, what: str) -> None:
-    if path.is_file():
+    if path.is_file() or (what == "table" and any(path.glob("*.parquet"))):
         return
     folder = path.parent if path.parent.is_dir() else Path()
     near = near_matches(path.name, [p.name for p in folder.iterdir() if p.is_file()])

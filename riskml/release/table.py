@@ -62,7 +62,7 @@ def score_file(
 
     Args:
         release: what scores.
-        source: ``.parquet`` or ``.csv``.
+        source: ``.parquet`` (a file, or a folder of them) or ``.csv``.
         target: ``.parquet`` or ``.csv``; it is replaced only once everything is written.
         reasons: at most so many per alert.
         progress: told the rows done so far.
@@ -183,7 +183,7 @@ def _from_frame(frame: Any, names: list[str]) -> pa.Table:
 
 
 def _batches(release: Release, source: Path) -> Iterator[pa.Table]:
-    """The file in batches, only with the columns that matter."""
+    """The file, or the Parquet files of a folder by name, in batches; only with the columns that matter."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -194,11 +194,12 @@ def _batches(release: Release, source: Path) -> Iterator[pa.Table]:
             fields = [*release.fields, *(derived.field for derived in release.scorer.derived)]
             yield from csv_batches(source, fields, ids)
             return
-        with parquet.ParquetFile(source) as file:
-            release.scorer.check_columns(file.schema_arrow.names)
-            wanted = [name for name in file.schema_arrow.names if name in names]
-            for batch in file.iter_batches(BATCH, columns=wanted):
-                yield pa.table(batch)
+        for part in sorted(source.glob("*.parquet")) if source.is_dir() else [source]:
+            with parquet.ParquetFile(part) as file:
+                release.scorer.check_columns(file.schema_arrow.names)
+                wanted = [name for name in file.schema_arrow.names if name in names]
+                for batch in file.iter_batches(BATCH, columns=wanted):
+                    yield pa.table(batch)
     except pa.ArrowInvalid as error:
         raise DataError(f"`{source}` cannot be read: {str(error).splitlines()[0]}", "is the file whole?") from None
     except OSError as error:

@@ -63,6 +63,17 @@ def test_an_empty_table_gives_an_empty_table(world: World, release: Release) -> 
     assert len(release.score_table(world.rows.head(0))) == 0
 
 
+def test_a_folder_of_parts_scores_as_one_file(world: World, release: Release, tmp_path: Path) -> None:
+    """Parquet parts of a folder are scored in the order of their names, as the whole is."""
+    (tmp_path / "parts.parquet").mkdir()
+    for part, first in (("part-1", 60), ("part-0", 0)):
+        world.rows.iloc[first : first + 60].to_parquet(tmp_path / "parts.parquet" / f"{part}.parquet", index=False)
+    world.rows.head(120).to_parquet(tmp_path / "one.parquet", index=False)
+    assert score_file(release, tmp_path / "parts.parquet", tmp_path / "a.parquet")[0] == 120
+    score_file(release, tmp_path / "one.parquet", tmp_path / "b.parquet")
+    assert pq.read_table(tmp_path / "a.parquet").equals(pq.read_table(tmp_path / "b.parquet"))
+
+
 def test_a_missing_column_is_refused_with_near_matches(world: World, release: Release) -> None:
     """A misspelt or absent column of a table is an error that names it."""
     with pytest.raises(DataError, match="column `amount_usd`") as caught:
