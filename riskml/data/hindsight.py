@@ -31,7 +31,7 @@ _MINUTE = 60_000_000
 
 @dataclass(frozen=True)
 class Held:
-    """A column as features read it: ``known`` is when its rows could be read [n], ``order`` sorts them by time [n]."""
+    """A column as features read it: ``known`` is when its rows are read [n], ``order`` sorts them by time [n]."""
 
     where: str
     name: str
@@ -55,7 +55,8 @@ def check_hindsight(table: Table, own: Iterable[str], past: Iterable[str], as_of
     for name in dict.fromkeys((*direct, *past)):
         if name not in table.frame.columns or name in (table.stream.time, table.stream.available_at):
             continue
-        held = Held(table.name, name, table.frame[name], table.available_at, order, name in direct)
+        known = table.time if name in direct else table.available_at
+        held = Held(table.name, name, table.frame[name], known, order, name in direct)
         _after(held, table.stream.timezone, as_of, found)
         states = name not in table.stream.entities.values()  # a key is none
         if len(order) >= 2 * _FEWEST and not _filled_later(held, found) and states:
