@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from riskml.features.compile import compile_plan
+from riskml.recipe import load_recipe
 from tests.walk import ROOT, Walk, readme_commands
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,6 +45,16 @@ def test_the_python_example_runs(walk: Walk) -> None:
         [sys.executable, "-c", code], cwd=walk.folder, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_recipe_example_compiles(tmp_path: Path) -> None:
+    """The recipe lines under Features are valid, and make the features the text names."""
+    (block,) = re.findall(r"```toml\n(.*?)```", README, flags=re.S)
+    base = (ROOT / "recipes" / "account_takeover.toml").read_text(encoding="utf-8")
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"{base[: base.index('[[features]]')]}\n{block}", encoding="utf-8")
+    names = compile_plan(load_recipe(path)).names
+    assert {"user_failed_logins_count_1h", "user_device_address_size", "bin_country"} < set(names)
 
 
 def test_ci_runs_the_readme_command() -> None:
