@@ -84,14 +84,12 @@ def lift(mode: int, time: float, value: float) -> State:
 
 @kernel
 def merge(mode: int, a: State, b: State) -> State:
-    """The state of the rows of ``a`` and ``b`` together."""
+    """The state of the rows of ``a`` and the later rows of ``b`` together."""
     if a[0] == 0.0:
         return b
     if b[0] == 0.0:
         return a
     if mode == DECAY:
-        if a[1] > b[1]:
-            a, b = b, a
         x, rest = a[2], a[3]
         if a[1] < b[1]:
             halvings = int(max(a[1] - b[1], -3000.0))
