@@ -1,13 +1,17 @@
 """What a group of features is worth: the same small search with and without it, judged on the recipe's test window.
 
-    python benchmarks/ablation.py recipes/X.toml --without PATTERN[,PATTERN] [--without ...] [--trials N] [--seeds N]
-                                  [--truth FILE] [--set KEY=VALUE] [--json]
+    python benchmarks/ablation.py recipes/X.toml --without PATTERN[,PATTERN] [--without ...] [--alone] [--trials N]
+                                  [--seeds N] [--truth FILE] [--set KEY=VALUE] [--json]
 
 A pattern is the beginning of feature names and may hold ``*``; a derived feature that reads a dropped one is dropped
-too. Each ``--without`` is one variant, the last one drops them all. Printed are the mean over seeds of average
-precision, and of recall at as many alerts as the rule raised among the same test decisions (those no other control
-touched and nobody passes unseen): by the labels of independent routes over what went through, and by the simulated
-truth where there is one (``--truth``; by default the file beside a sample's folder).
+too. Each ``--without`` is one variant, a further one drops them all; with ``--alone`` one more for each group puts it
+back alone, since groups that can stand in for each other hide behind one another.
+
+Printed are means over seeds: average precision, and recall at as many alerts as the rule raised among the same test
+decisions (those no other control touched and nobody passes unseen), by the labels of independent routes over what went
+through, and by the simulated truth where there is one (``--truth``; by default the file beside a sample's folder).
+``lost`` counts the frauds that the model of all features alerts on and the variant does not, ``gained`` the reverse;
+retries count singly.
 """
 
 from __future__ import annotations
@@ -152,23 +156,49 @@ def _mean(values: Sequence[float]) -> float:
 
 def _caught(margins: Floats, frauds: Bools, volume: int) -> float:
     """Share of the frauds among the ``volume`` highest margins of all decisions."""
-    top = np.argsort(-margins, kind="stable")[:volume]
-    return float(frauds[top].sum() / max(1, frauds.sum()))
+    return float((frauds & _top(margins, volume)).sum() / max(1, frauds.sum()))
 
 
-def ablate(case: Case, groups: Sequence[str], seeds: int) -> list[dict[str, Any]]:
+def _top(margins: Floats, volume: int) -> Bools:
+    """The ``volume`` highest margins [n]."""
+    alert = np.zeros(len(margins), bool)
+    alert[np.argsort(-margins, kind="stable")[:volume]] = True
+    return alert
+
+
+def ablate(case: Case, groups: Sequence[str], seeds: int, alone: bool = False) -> list[dict[str, Any]]:
     """One row for all features and one for each variant."""
     variants = [("all features", ())] + [(f"without {group}", tuple(group.split(","))) for group in groups]
     if len(groups) > 1:
         variants.append(("without all of these", tuple(",".join(groups).split(","))))
-    found = []
+    for group in groups if alone and len(groups) > 1 else ():
+        others = ",".join(other for other in groups if other != group)
+        variants.append((f"of these only {group}", tuple(others.split(","))))
+    found: list[dict[str, Any]] = []
+    whole: list[Floats] = []
     for name, patterns in variants:
         plan = without(case.table.plan, patterns)
         if patterns and plan.names == case.table.plan.names:
             raise SystemExit(f"no feature begins with {' or '.join(patterns)}")
         margins = [scores(case, plan, case.recipe.train.seed + 100 * at) for at in range(seeds)]
-        found.append({"variant": name, "features": len(plan.names), **measure(case, margins)})
+        whole = whole or margins
+        found.append(
+            {"variant": name, "features": len(plan.names), **measure(case, margins), **moved(case, whole, margins)}
+        )
     return found
+
+
+def moved(case: Case, whole: Sequence[Floats], margins: Sequence[Floats]) -> dict[str, float]:
+    """Mean number of frauds that only one of two models alerts on: by the truth, or by labels where there is none."""
+    rows = case.rows
+    volume = max(1, int(case.rule.fired[rows].sum()))
+    said = case.log.independent_outcome(case.windows.test_cut) if case.truth is None else case.truth
+    frauds = said[rows] == 1
+    pairs = [
+        (_top(full, volume) & frauds, _top(part, volume) & frauds) for full, part in zip(whole, margins, strict=True)
+    ]
+    lost, gained = ([float((a & ~b).sum()) for a, b in some] for some in (pairs, [(b, a) for a, b in pairs]))
+    return {"lost": _mean(lost), "gained": _mean(gained)}
 
 
 def main() -> None:
@@ -176,6 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--without", action="append", default=[], metavar="PATTERN[,PATTERN]")
+    parser.add_argument("--alone", action="store_true", help="also put each group back alone")
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3, help="searches per variant; their mean is printed")
     parser.add_argument("--truth", type=Path)
@@ -183,7 +214,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     case = open_case(args.recipe, [f"train.trials={args.trials}", *args.set], args.truth)
-    found = ablate(case, args.without, args.seeds)
+    found = ablate(case, args.without, args.seeds, args.alone)
     if args.json:
         print(json.dumps(found, indent=1))
         return
