@@ -40,7 +40,7 @@ def records(network, tables, labels):
     columns = {name: cells(table.frame[name]) for name in table.frame.columns}
     clocks = list(zip(range(len(table.time)), table.time.tolist(), table.available_at.tolist(), strict=True))
     if network.source == "labels":
-        clocks = [(i, known, max(known, clocks[i][1])) for i, known in confirmed(labels).items()]
+        clocks = [(i, known, max(known, clocks[i][2])) for i, known in confirmed(labels).items()]
     for i, time, available in clocks:
         row = {name: values[i] for name, values in columns.items()}
         if where and where.evaluate_row(row) in (None, 0.0):
@@ -100,7 +100,7 @@ def known_bad(network, tables, labels):
     """Member -> when it was first known for a confirmed fraud."""
     first, members = {}, cells(tables.events.frame[network.bad])
     for event, known in confirmed(labels).items():
-        known = max(known, int(tables.events.time[event]))
+        known = max(known, int(tables.events.available_at[event]))
         first[members[event]] = min(known, first.get(members[event], known))
     return first
 

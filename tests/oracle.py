@@ -44,7 +44,7 @@ def history(node, tables, labels, read):
     stream, later = table.stream, getattr(table.stream, "later", {})
     clocks = list(zip(range(len(table.frame)), table.time.tolist(), table.available_at.tolist(), strict=True))
     if node.source == "labels":
-        clocks = [(i, known, max(known, clocks[i][1])) for i, known in confirmed(labels).items()]
+        clocks = [(i, known, max(known, clocks[i][2])) for i, known in confirmed(labels).items()]
     rows, content = [], read(table)
     used = {*node.source_keys, node.column, *(parse(node.where).columns if node.where else ())}
     for i, time, available in clocks:

@@ -17,7 +17,7 @@ from typing import Any
 
 from riskml.errors import DataError
 from riskml.features.linked import Linked
-from riskml.features.naming import OF_LABELS
+from riskml.features.naming import FLOWS, OF_LABELS
 from riskml.features.plan import FeaturePlan, Network, Node
 from riskml.features.shelf import ID, NEVER, Order, Row, Shelf, Ties, ways_into
 
@@ -217,7 +217,7 @@ class Online:
             return
         if event.confirmed is None or known_at < event.confirmed:
             event.confirmed = known_at
-            seen = max(known_at, event.time)
+            seen = max(known_at, event.seen)
             for network in self.networks:
                 self._later(seen, partial(network.admit_bad, event.row.get(network.shape.bad), seen))
             for place in self._places:
@@ -232,7 +232,7 @@ class Online:
         if (id(place), known) in event.placed:
             return
         event.placed.add((id(place), known))
-        seen = max([known, event.time, *(event.set_at[name] for name in place.late)])
+        seen = max([known, event.seen, *(event.set_at[name] for name in place.late)])
 
         def put() -> None:
             if event.confirmed == known:
@@ -261,7 +261,18 @@ def _shapes(networks: tuple[Network, ...]) -> list[list[Network]]:
     """Networks over the same rows, links and hubs, together."""
     groups: dict[tuple[Any, ...], list[Network]] = {}
     for item in networks:
-        shape = (item.source, item.of, item.of_column, item.links, item.direct, item.bad, item.max_degree, item.where)
+        paid = item.measure in FLOWS and (item.measure, item.column)  # waits for its own amounts alone
+        shape = (
+            item.source,
+            item.of,
+            item.of_column,
+            item.links,
+            item.direct,
+            item.bad,
+            item.max_degree,
+            item.where,
+            paid,
+        )
         groups.setdefault(shape, []).append(item)
     return list(groups.values())
 

@@ -160,7 +160,8 @@ def ways_into(network: Linked, overwritten: frozenset[str]) -> Iterator[Ties]:
         for link in shape.links:
             yield Ties(network, (shape.of_column, link), False, overwritten)
         return
-    yield Ties(network, shape.links, False, overwritten)
+    if any(item.measure not in FLOWS for item in network.networks):
+        yield Ties(network, shape.links, False, overwritten)
     if any(item.measure in FLOWS for item in network.networks):
         amounts = [item.column for item in network.networks if item.column]
         yield Ties(network, (*shape.links, *dict.fromkeys(amounts)), True, overwritten)

@@ -195,7 +195,7 @@ def _confirmed_frauds(events: Source, labels: LabelLog) -> Source:
         frame=events.frame,
         rows=np.asarray(labels.row[first], dtype=np.int64),
         time=known,
-        available_at=np.maximum(known, events.time[labels.row[first]]),
+        available_at=np.maximum(known, events.available_at[labels.row[first]]),
         id=events.id,
         later=events.later,
         timezone=events.timezone,

@@ -357,6 +357,8 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
     for index, ring in enumerate(recipe.network):
         checks.append((f"network[{index}].compute", bool(ring.compute), "names nothing to compute"))
         checks.append((f"network[{index}].max_degree", ring.max_degree >= 2, "must be at least 2: a link joins two"))
+    at_once = recipe.events.available_at is None and not recipe.events.delay and recipe.events.backfill is None
+    checks.append(("events", at_once, "are known at once: `available_at`, `delay` and `backfill` are for sources"))
     for name, stream in recipe.sources.items():
         late = stream.backfill is None or (stream.available_at is not None and stream.backfill > stream.delay)
         checks.append((f"sources.{name}.backfill", late, "needs `available_at`, and must be longer than `delay`"))
