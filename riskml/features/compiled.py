@@ -33,6 +33,18 @@ def kernel(function: Function) -> Function:
     return cast(Function, made)
 
 
+def is_warm(function: Callable[..., Any]) -> bool:
+    """Whether a kernel need not be compiled: this process has done it, or its code was kept since it last changed."""
+    made: Any = function
+    if made.signatures:
+        return True
+    folder, source = cache_folder(), Path(made.py_func.__code__.co_filename)
+    if folder is None or not source.exists():
+        return False
+    changed, name = source.stat().st_mtime, f"{source.stem}.*{made.py_func.__name__}-*.nbi"
+    return any(kept.stat().st_mtime >= changed for kept in folder.rglob(name))
+
+
 def cache_folder() -> Path | None:
     """The private folder for compiled code, made when missing; None when there can be none."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):

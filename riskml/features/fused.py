@@ -97,10 +97,9 @@ def fuse(
     columns, coded, asked, todo = chosen.size, codes.shape[0], windows.shape[0], work.shape[0]
     x = np.empty((max(columns, 1), slots))
     summed = work_uses(work, columns)
-    parts = np.empty((columns if summed.any() else 0, slots, 3))
-    square_parts = np.empty((columns if squared.any() else 0, slots, 3))
+    parts = np.empty((columns if summed.any() else 0, slots, 4))
+    square_parts = np.empty((columns if squared.any() else 0, slots, 4))
     run = np.empty((square_parts.shape[0], slots), np.uint64)
-    errors = np.zeros((columns, 2))
     before, after = np.empty((max(coded, 1), slots), np.int64), np.empty((max(coded, 1), slots), np.int64)
     last = np.full((coded, kinds), -1, np.int64)
     low, high = np.empty((asked, BATCH), np.uint64), np.empty((asked, BATCH), np.uint64)
@@ -133,9 +132,9 @@ def fuse(
                 x[c, base[k - a + 1] - 1] = 0.0
         for c in range(columns):
             if summed[c]:
-                errors[c, 0] = prefix_sums(b - a, base, x[c], parts[c])
+                prefix_sums(b - a, base, x[c], parts[c])
             if squared[c]:
-                errors[c, 1] = prefix_squares(b - a, base, x[c], square_parts[c], run[c])
+                prefix_squares(b - a, base, x[c], square_parts[c], run[c])
         for d in range(coded):
             neighbours(b - a, a, base, starts, rows, codes[d], last[d], before[d], after[d])
         tabled = bool(base[b - a] <= _TABLED)
@@ -163,9 +162,9 @@ def fuse(
                 if kind in (SUM, MEAN, STD):
                     if ready != w * columns + c:
                         ready = w * columns + c
-                        differences(n, lo, hi, parts[c], errors[c, 0], SUMS, scratch)
+                        differences(n, lo, hi, parts[c], SUMS, scratch)
                     if kind == STD:
-                        differences(n, lo, hi, square_parts[c], errors[c, 1], SQUARES, scratch)
+                        differences(n, lo, hi, square_parts[c], SQUARES, scratch)
                         sure = deviations(n, lo, hi, run[c], scratch, place)
                     else:
                         sure = sums(n, lo, hi, scratch, kind == MEAN, place)

@@ -22,6 +22,7 @@ from riskml.expression import EVENT_TIME, as_columns, parse
 from riskml.features import fused, kernels, outcomes, tile
 from riskml.features.aggregates import of_numbers, of_rows, of_values, reads_numbers
 from riskml.features.bound import BoundFilter, is_bound, passing
+from riskml.features.compiled import is_warm
 from riskml.features.keys import combine, shared_codes, value_codes
 from riskml.features.layout import Layout, Queries, Window
 from riskml.features.lookup import lookup_values
@@ -53,7 +54,7 @@ def compute(
         plan: what to compute.
         tables: events and sources; row i of the result is row i of the events.
         labels: for the source "labels" and for ``rate``.
-        progress: called with ("features", done, total).
+        progress: called with ("features", done, total), and once before that where code must be compiled first.
         threads: at most this many keys are worked on at once.
 
     Raises:
@@ -67,6 +68,8 @@ def compute(
     facts = lookup_values(plan.lookups, tables)
     total = len(plan.history) + len(plan.derived)
     made: dict[str, Floats32] = {}
+    if progress is not None and plan.nodes and not is_warm(fused.fuse):
+        progress("compiling kernels (first run only)", 0, total)
     for node, values in _node_columns(plan, tables, labels, threads, np.float32):
         made[node.name] = values
         if progress is not None:

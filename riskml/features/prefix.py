@@ -2,8 +2,8 @@
 
 In go the values of a batch of keys (see ``fused``) and the stretches of its queries; out come one value per query and
 whether all of them are certain. Prefix sums are kept in three floats each, so that nothing is lost, and every
-difference is checked against a bound of its error (Shewchuk 1997; Higham 2002, chapter 4); what is not certain is left
-to the kernels that merge.
+difference is checked against what was lost within it all the same (Shewchuk 1997; Higham 2002, chapter 4); what is not
+certain is left to the kernels that merge.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Column = npt.NDArray[np.floating[Any]]
 
 BATCH = 512  # slots and queries that are worked on together
-SUMS, SQUARES, LISTS = 5, 8, 11  # where lists of differences begin in scratch memory, and how many lists there are
+SUMS, SQUARES, LISTS = 6, 9, 12  # where lists of differences begin in scratch memory, and how many lists there are
 ROOM = BATCH + 8  # numbers between two lists of a batch in scratch memory; a known distance lets loops be vectorised
 _SPLIT = 2.0**27 + 1.0  # cuts a float into halves whose products are exact (Veltkamp 1968)
 _CLOSE = 2.0**-50  # relative error allowed to a sum
@@ -48,65 +48,50 @@ def square(a: float) -> tuple[float, float]:
 
 
 @kernel
-def prefix_sums(keys: int, base: Ints, x: Floats, parts: Floats) -> float:
-    """Sums of what lies before each slot within its key, in three parts; returns a bound of the error of each."""
-    worst, least, longest = 0.0, np.inf, np.int64(0)
+def prefix_sums(keys: int, base: Ints, x: Floats, parts: Floats) -> None:
+    """Sums of what lies before each slot within its key, in three parts, and all that was ever lost of them."""
     for k in range(keys):
-        a = b = c = 0.0
+        a = b = c = gone = 0.0
         end = base[k + 1] - 1
-        longest = max(longest, end - base[k])
         for i in range(base[k], end):
-            parts[i, 0], parts[i, 1], parts[i, 2] = a, b, c
-            value = x[i]
-            size = abs(value)
-            if 0.0 < size < least:
-                least = size
-            a, lost = two_sum(a, value)
+            parts[i, 0], parts[i, 1], parts[i, 2], parts[i, 3] = a, b, c, gone
+            a, lost = two_sum(a, x[i])
             b, lost = two_sum(b, lost)
-            c += lost
-            worst = max(worst, abs(c))
-        parts[end, 0], parts[end, 1], parts[end, 2] = a, b, c
-    if worst < 0.5 * least:  # every part is a whole multiple of the last bit of the smallest value: nothing was rounded
-        return 0.0
-    return 2.0**-52 * longest * worst
+            c, lost = two_sum(c, lost)
+            gone += abs(lost)
+        parts[end, 0], parts[end, 1], parts[end, 2], parts[end, 3] = a, b, c, gone
 
 
 @kernel
-def prefix_squares(keys: int, base: Ints, x: Floats, parts: Floats, run: Slots) -> float:
+def prefix_squares(keys: int, base: Ints, x: Floats, parts: Floats, run: Slots) -> None:
     """``prefix_sums`` of the squares; ``run[i + 1]`` is where the run of equal values that ends in slot i starts."""
-    worst, middle, least, longest = 0.0, 0.0, np.inf, np.int64(0)
     for k in range(keys):
-        a = b = c = 0.0
+        a = b = c = gone = 0.0
         end = base[k + 1] - 1
-        longest = max(longest, end - base[k])
         start = base[k]
         run[start] = start
         for i in range(base[k], end):
-            parts[i, 0], parts[i, 1], parts[i, 2] = a, b, c
+            parts[i, 0], parts[i, 1], parts[i, 2], parts[i, 3] = a, b, c, gone
             value = x[i]
             if value != x[start]:
                 start = i
             run[i + 1] = start
-            size = abs(value)
-            if 0.0 < size < least:
-                least = size
+            if 0.0 < abs(value) < _SMALLEST:
+                gone = np.inf
             p, low = square(value)
             a, lost = two_sum(a, p)
             b, more = two_sum(b, lost)
             b, rest = two_sum(b, low)
-            c += more + rest
-            worst = max(worst, abs(c))
-            middle = max(middle, abs(b))
-        parts[end, 0], parts[end, 1], parts[end, 2] = a, b, c
-    if least < _SMALLEST:
-        return np.inf
-    return longest * (2.0**-51 * worst + 2.0**-103 * middle)
+            rest, last = two_sum(more, rest)
+            c, lost = two_sum(c, rest)
+            gone += abs(last) + abs(lost)
+        parts[end, 0], parts[end, 1], parts[end, 2], parts[end, 3] = a, b, c, gone
 
 
 @kernel
-def differences(n: int, low: Slots, high: Slots, parts: Floats, error: float, at: int, scratch: Floats) -> None:
+def differences(n: int, low: Slots, high: Slots, parts: Floats, at: int, scratch: Floats) -> None:
     """Differences of prefix sums: lists ``at`` and on of ``scratch`` become the high part, the low part, a bound of the
-    error; lists 0 to 4 are overwritten.
+    error; lists 0 to 5 are overwritten.
     """
     for i in range(n):
         a, b = low[i], high[i]
@@ -115,26 +100,27 @@ def differences(n: int, low: Slots, high: Slots, parts: Floats, error: float, at
         scratch[2 * ROOM + i] = parts[b, 1]
         scratch[3 * ROOM + i] = parts[a, 1]
         scratch[4 * ROOM + i] = parts[b, 2] - parts[a, 2]
+        scratch[5 * ROOM + i] = (parts[b, 3] - parts[a, 3]) + 2.0**-50 * parts[b, 3]
     if at == SUMS:
         for i in range(n):
-            s, rest, doubt = difference(i, error, scratch)
+            s, rest, doubt = difference(i, scratch)
             scratch[SUMS * ROOM + i], scratch[(SUMS + 1) * ROOM + i] = two_sum(s, rest)
             scratch[(SUMS + 2) * ROOM + i] = doubt
     else:
         for i in range(n):
-            s, rest, doubt = difference(i, error, scratch)
+            s, rest, doubt = difference(i, scratch)
             scratch[SQUARES * ROOM + i], scratch[(SQUARES + 1) * ROOM + i] = two_sum(s, rest)
             scratch[(SQUARES + 2) * ROOM + i] = doubt
 
 
 @kernel
-def difference(i: int, error: float, scratch: Floats) -> tuple[float, float, float]:
+def difference(i: int, scratch: Floats) -> tuple[float, float, float]:
     """One difference as an exact large part, a rounded small one and a bound of the error."""
     big, e1 = two_sum(scratch[i], -scratch[ROOM + i])
     small, e2 = two_sum(scratch[2 * ROOM + i], -scratch[3 * ROOM + i])
     s, e3 = two_sum(big, small)
     tiny = scratch[4 * ROOM + i]
-    doubt = error + 2.0**-101 * (abs(big) + abs(small)) + 2.0**-51 * abs(tiny)
+    doubt = scratch[5 * ROOM + i] + 2.0**-101 * (abs(big) + abs(small)) + 2.0**-51 * abs(tiny)
     return s, (e1 + e2) + (e3 + tiny), doubt
 
 

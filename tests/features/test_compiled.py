@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from riskml.features.compiled import cache_folder, kernel
+from riskml.features.compiled import cache_folder, is_warm, kernel
 
 
 @pytest.fixture
@@ -70,3 +72,40 @@ def test_the_compiled_code_lies_in_the_folder(cache: Path) -> None:
 
     triple(np.arange(3))
     assert [name for _, _, files in os.walk(cache) for name in files if "triple" in name]
+
+
+def test_a_kernel_is_warm_once_its_code_is_kept(cache: Path) -> None:
+    """Cold before the first use; warm in this process, and in the next one as long as the source stays as it is."""
+
+    @kernel
+    def half(values):
+        return values / 2
+
+    assert not is_warm(half)
+    half(np.arange(3))
+    assert is_warm(half)
+    other = kernel(half.py_func)
+    assert not other.signatures
+    assert is_warm(other)
+    for kept in cache.rglob("test_compiled.*half-*.nbi"):
+        os.utime(kept, (0, 0))
+    assert not is_warm(other)
+
+
+NOWHERE = """
+import numpy as np
+from riskml.features import compiled, kernels
+assert compiled.cache_folder() is None
+assert not compiled.is_warm(kernels.group)
+assert kernels.group(np.array([1, 0]), np.array([0, 1]), 2)[0].tolist() == [1, 0]
+assert compiled.is_warm(kernels.group)
+"""
+
+
+def test_no_home_is_no_trouble() -> None:
+    """A process without a home directory, whose cache can be written nowhere, compiles in memory."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    root = str(Path(__file__).parents[2])
+    environment |= {"HOME": "/proc/self/nowhere", "PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", NOWHERE], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

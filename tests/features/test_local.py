@@ -207,7 +207,8 @@ def test_progress_ends_at_the_total() -> None:
     tables, seen = small(), []
     plan = FeaturePlan((node("count"), node("is_new")), (Derived("two", "n_count * 2"),), ())
     compute(plan, tables, no_labels(tables), lambda *step: seen.append(step))
-    assert seen == [("features", 1, 3), ("features", 2, 3), ("features", 3, 3)]
+    steps = [step for step in seen if not step[0].startswith("compiling")]
+    assert steps == [("features", 1, 3), ("features", 2, 3), ("features", 3, 3)]
 
 
 @pytest.mark.parametrize(
