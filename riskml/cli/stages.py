@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Prove the contract between recipe and data."""
     from riskml.data.check import check as check_data
+    from riskml.features.catalog import online_budget
     from riskml.features.linter import lint
 
     progress("reading", 0, 2)
@@ -30,7 +31,7 @@ def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     report = check_data(journey.recipe, tables, journey.plan, lint(journey.plan, journey.recipe, tables))
     if report.ok:
         _ = journey.windows  # refused here, before anything is computed, where the log is too short
-    facts = report.to_dict()
+    facts = report.to_dict() | {"online": online_budget(journey.plan)}
     draft.ok = not any(finding.level == "breach" for finding in report.findings)
     draft.note = "" if draft.ok else "the data breaks the recipe's contract"
     return facts

@@ -72,7 +72,21 @@ def _found(facts: Facts) -> list[str]:
 def _proof(facts: Facts) -> list[str]:
     """What was proved of the plan, one line an item."""
     proof = _mapping(_mapping(facts.get("facts")).get("proof"))
-    return [f"proved: {sentence}" for sentence in _texts(proof.get("says"))]
+    return [f"proved: {sentence}" for sentence in _texts(proof.get("says"))] + _budget(
+        _mapping(facts.get("online", {}))
+    )
+
+
+def _budget(facts: Facts) -> list[str]:
+    """What the features cost online, and which of them keep ever more."""
+    if "keys_per_event" not in facts:
+        return []
+    unbounded = _texts(facts.get("unbounded"))
+    shown = ", ".join(unbounded[:3]) + (f" and {len(unbounded) - 3} more" if len(unbounded) > 3 else "")
+    grows = (
+        f"{len(unbounded)} features keep state that grows without bound ({shown})" if unbounded else "state is bounded"
+    )
+    return [f"online: one event reads {facts['keys_per_event']} keys; {grows}"]
 
 
 def verdicts(facts: Facts) -> dict[str, Mapping[str, object]]:

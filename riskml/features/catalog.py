@@ -92,14 +92,20 @@ def describe(recipe: Recipe, plan: FeaturePlan) -> dict[str, object]:
     """JSON-ready: every entry, the plan's digest, and what one event reads online in all."""
     entities: dict[str, Mapping[str, str]] = {name: stream.entities for name, stream in recipe.sources.items()}
     entities |= {"events": recipe.events.entities, "labels": recipe.events.entities}
-    entries = catalog(plan, entities)
-    keys = {(node.source, node.keys, node.source_keys) for node in plan.nodes}
     return {
         "schema": SCHEMA,
         "plan_digest": plan.digest,
-        "keys_per_event": len(keys),
-        "unbounded": [entry.name for entry in entries if not entry.bounded],
-        "features": [asdict(entry) for entry in entries],
+        **online_budget(plan),
+        "features": [asdict(entry) for entry in catalog(plan, entities)],
+    }
+
+
+def online_budget(plan: FeaturePlan) -> dict[str, object]:
+    """What one event reads online, and the features whose state grows without bound."""
+    keys = {(node.source, node.keys, node.source_keys) for node in plan.nodes}
+    return {
+        "keys_per_event": len(keys) + len({(item.source, item.of, item.links) for item in plan.networks}),
+        "unbounded": [entry.name for entry in catalog(plan, {}) if not entry.bounded],
     }
 
 

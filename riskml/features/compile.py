@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from riskml.data.roles import forbidden_columns
 from riskml.errors import ExpressionError, Problem, RecipeError, near_matches
 from riskml.features.naming import (
     FLOWS,
@@ -73,7 +74,7 @@ class _Compilation:
         self.made: dict[str, Node | Network] = {}
         self.file = recipe.file.name if recipe.file else "recipe"
         self.streams: dict[str, Stream] = {"events": recipe.events, "labels": recipe.events, **recipe.sources}
-        self.forbidden = _never_inputs(recipe)
+        self.forbidden = forbidden_columns(recipe)
 
     def report(self, key: str, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.file, key, message, hint))
@@ -330,17 +331,3 @@ class _Compilation:
             else:
                 usual = "a derived feature reads features, inputs, amount, time and entities"
                 self.report(key, f"no feature or input `{column}`", near_matches(column, known) or usual)
-
-
-def _never_inputs(recipe: Recipe) -> dict[str, str]:
-    """Columns of the events that a model may not read, and why."""
-    events, labels, rule = recipe.events, recipe.labels, recipe.rule
-    found = dict.fromkeys((*events.later, *events.later.values()), "is set after the event (events.later)")
-    if events.id:
-        found[events.id] = "identifies the event"
-    if labels.path is None and labels.label:
-        found[labels.label] = "is the label"
-    for name in (rule.fired, rule.release_chance, rule.action, rule.decided_by) if rule else ():
-        if name:
-            found[name] = "is written by the rule"
-    return found

@@ -125,7 +125,7 @@ def test_unknown_fields_are_refused() -> None:
         (recipe(group("logins", "count", by=())), "needs `by` or `match`"),
         (recipe(group("logins", "count", where="ok == 0")), "name.*is missing"),
         (recipe(group("logins", "count", where="ok ==", name="x")), "where"),
-        (recipe(group("events", "count", where="amount > event.status", name="x")), "event.status` is set after"),
+        (recipe(group("events", "count", where="amount > event.status", name="x")), "event.status` is overwritten"),
         (recipe(group("events", "count", where="is_fraud == 1", name="x")), "`is_fraud` is the label"),
         (recipe(group("events", "mean(is_fraud)")), "`is_fraud` is the label"),
         (recipe(group("logins", "count", offset=-1, name="x")), "must not be negative"),
