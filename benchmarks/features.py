@@ -149,7 +149,7 @@ def duckdb(events: Any, threads: int) -> Any:
     with engine.connect(config={"threads": threads}) as connection:
         connection.register("events", events)
         query = f"select event_id, {', '.join(parts)} from events window {', '.join(clauses)}"
-        return connection.execute(query).to_arrow_table()
+        return connection.sql(query).to_arrow_table()
 
 
 def polars(events: Any, threads: int) -> Any:

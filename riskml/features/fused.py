@@ -224,17 +224,22 @@ def work_uses(work: Ints, columns: int) -> Flags:
     return found
 
 
-@kernel
 def arrange(codes: Ints, order: Ints, keys: int) -> tuple[Ints, Ints, Ints]:
     """``kernels.group``, and where each item went (-1 for negative codes)."""
-    starts = np.zeros(keys + 1, np.int64)
+    # Room is taken by NumPy, which asks the system for large pages; compiled code would not.
+    out, place, starts = np.empty(codes.size, np.int64), np.empty(codes.size, np.int64), np.zeros(keys + 1, np.int64)
+    _arrange(codes, order, out, starts, place)
+    return out[: starts[-1]], starts, place
+
+
+@kernel
+def _arrange(codes: Ints, order: Ints, out: Ints, starts: Ints, place: Ints) -> None:
     for i in range(codes.size):
         if codes[i] >= 0:
             starts[codes[i] + 1] += 1
-    for k in range(keys):
+    for k in range(starts.size - 1):
         starts[k + 1] += starts[k]
     free = starts[:-1].copy()
-    out, place = np.empty(starts[keys], np.int64), np.empty(codes.size, np.int64)
     for i in order:
         code = codes[i]
         if code >= 0:
@@ -243,7 +248,6 @@ def arrange(codes: Ints, order: Ints, keys: int) -> tuple[Ints, Ints, Ints]:
             free[code] += 1
         else:
             place[i] = -1
-    return out, starts, place
 
 
 @kernel

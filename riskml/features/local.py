@@ -124,6 +124,7 @@ class _Engine:
         self.codes: dict[tuple[str, str], tuple[Ints, int]] = {}
         self.numbers: dict[tuple[str, str], Floats] = {}
         self.spans: Spans | None = None
+        self.room = tile.Room()
 
     def of_keys(self, nodes: list[Node]) -> Iterator[tuple[Node, Any]]:
         """Nodes of one source and key: the events are laid out once, the rows once per filter and clock."""
@@ -147,7 +148,7 @@ class _Engine:
             plain = [node for node in members if node.aggregate in tile.KINDS]
             reads = tile.Reads(self.numbers_of(source), self.codes_of(source))
             slow = partial(self.of_layout, source=source)
-            yield from tile.columns(layout, plain, reads, place, self.dtype, slow)
+            yield from tile.columns(layout, plain, reads, place, self.dtype, slow, self.room)
             others = [node for node in members if node.aggregate not in tile.KINDS]
             yield from self.placed(self.of_layout(others, layout, source), queries)
 

@@ -48,33 +48,56 @@ class Reads:
     codes: Mapping[str, tuple[Ints, int]]
 
 
+class Room:
+    """Memory for lines, taken once and used by one layout after the other: touching new pages costs as much as work."""
+
+    def __init__(self) -> None:
+        self.held = np.empty(0, np.uint8)
+
+    def lines(self, queries: int, nodes: int, dtype: type[np.floating[Any]]) -> Columns:
+        """Lines that do not straddle lines of the cache (64 bytes), as long as a power of two."""
+        wide, size = 1 << (nodes - 1).bit_length(), np.dtype(dtype).itemsize
+        if len(self.held) < queries * wide * size + 64:
+            self.held = np.empty(0, np.uint8)
+            self.held = np.empty(queries * wide * size + 64, np.uint8)
+        start = -self.held.ctypes.data % 64
+        return self.held[start : start + queries * wide * size].view(dtype).reshape(queries, wide)
+
+
 def columns(
-    layout: Layout, nodes: Sequence[Node], reads: Reads, place: Ints, dtype: type[np.floating[Any]], slow: Slow
+    layout: Layout,
+    nodes: Sequence[Node],
+    reads: Reads,
+    place: Ints,
+    dtype: type[np.floating[Any]],
+    slow: Slow,
+    room: Room,
 ) -> Iterator[tuple[Node, Columns]]:
     """Nodes over one layout, each as a column of events; NaN for null.
 
     Args:
         place: where each event stands among the queries of the layout, -1 for those without a key.
         slow: gives nodes over a smaller layout, per query; called for keys with late rows or doubtful sums.
+        room: where lines are written before they become columns.
     """
     together = sorted(nodes, key=lambda node: (node.offset, node.window or 0, node.column or "", node.aggregate))
     for first in range(0, len(together), WIDEST):
         part = together[first : first + WIDEST]
-        lines = _lines(layout, part, reads, dtype, slow)
+        lines = room.lines(len(layout.queries.rows), len(part), dtype)
+        _fill(lines, layout, part, reads, slow)
         out: Columns = np.empty((len(part), len(place)), dtype)
         layout.split(len(place), fused.spread, place, lines, out)
         yield from zip(part, out, strict=True)
 
 
-def _lines(layout: Layout, nodes: Sequence[Node], reads: Reads, dtype: type[np.floating[Any]], slow: Slow) -> Columns:
-    """One line per query, one value per node."""
+def _fill(lines: Columns, layout: Layout, nodes: Sequence[Node], reads: Reads, slow: Slow) -> None:
+    """Write one line per query, one value per node."""
     work = _Work(reads)
     for node in nodes:
         work.add(node)
     queries = layout.queries
     late = np.zeros(queries.keys, np.bool_)
     failed = np.zeros((len(nodes), queries.keys), np.bool_)
-    lines = _room(len(queries.rows), len(nodes), dtype)
     layout.run(
         fused.fuse,
         layout.starts,
@@ -97,7 +120,6 @@ def _lines(layout: Layout, nodes: Sequence[Node], reads: Reads, dtype: type[np.f
         lines,
     )
     _mend(lines, layout, nodes, late, failed, slow)
-    return lines
 
 
 class _Work:
@@ -148,15 +170,6 @@ def _stack(columns: list[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
     if len(columns) == 1:
         return columns[0].reshape(1, -1)
     return np.stack(columns) if columns else np.empty((0, 0), dtype)
-
-
-def _room(queries: int, nodes: int, dtype: type[np.floating[Any]]) -> Columns:
-    """Lines that do not straddle lines of the cache (64 bytes), as long as a power of two."""
-    size = np.dtype(dtype).itemsize
-    wide = 1 << (nodes - 1).bit_length()
-    room = np.empty(queries * wide + 64 // size, dtype)
-    start = -room.ctypes.data % 64 // size
-    return room[start : start + queries * wide].reshape(queries, wide)
 
 
 def _mend(

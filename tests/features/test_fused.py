@@ -56,7 +56,7 @@ def columns(over: Layout, nodes: list[Node], values: np.ndarray, slow=never, dty
     codes = np.unique(values, return_inverse=True)[1].astype(np.int64)
     place = np.argsort(over.queries.rows)
     reads = tile.Reads({"x": values}, {"x": (codes, int(codes.max()) + 1)})
-    return {one.name: made for one, made in tile.columns(over, nodes, reads, place, dtype, slow)}
+    return {one.name: made for one, made in tile.columns(over, nodes, reads, place, dtype, slow, tile.Room())}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -170,7 +170,7 @@ def test_rounding_happens_once_and_infinity_is_null() -> None:
     over, nodes = layout(np.zeros(4, np.int64), time), [node("sum", None), node("max", SECOND)]
     place = np.r_[np.arange(4), -1]
     reads = tile.Reads({"x": values}, {})
-    made = {one.name: column for one, column in tile.columns(over, nodes, reads, place, np.float32, never)}
+    made = {one.name: column for one, column in tile.columns(over, nodes, reads, place, np.float32, never, tile.Room())}
     expected = np.array([0, np.float32(1e38), np.nan, np.nan, np.nan], np.float32)
     np.testing.assert_array_equal(made["sum_None_0"], expected)
     np.testing.assert_array_equal(made["max_1000000_0"], np.array([np.nan, 1e38, 3e38, 0.1, np.nan], np.float32))

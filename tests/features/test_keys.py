@@ -81,3 +81,15 @@ def test_values_of_any_kind_are_coded() -> None:
     assert (found.tolist(), kinds) == ([0, -1, -1, 0], 1)
     found, kinds = value_codes(pd.Series(["a", None, "b"], dtype=object))
     assert (found.tolist(), kinds) == ([0, -1, 1], 2)
+
+
+@pytest.mark.parametrize("scale", [1, 10**15], ids=["close", "far apart"])
+def test_whole_numbers_close_together_and_far_apart(scale: int) -> None:
+    """Equal whole numbers share a code and different ones do not, however they spread, below zero too."""
+    left, right = np.array([-5, 7, 7, 0]) * scale, np.array([7, -5, 9]) * scale
+    a, b, size = shared_codes(pd.Series(left), pd.Series(right), "key")
+    assert [(a[:, None] == b).tolist()] == [(left[:, None] == right).tolist()]
+    assert 0 <= min(a.min(), b.min()) <= max(a.max(), b.max()) < size
+    own, found = value_codes(pd.Series(left))
+    assert (own[:, None] == own).tolist() == (left[:, None] == left).tolist()
+    assert 0 <= own.min() <= own.max() < found
