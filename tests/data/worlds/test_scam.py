@@ -120,6 +120,17 @@ def test_every_window_of_the_recipe_has_victims(frauds: pd.DataFrame) -> None:
     assert frauds.groupby("crew").size().max() < 0.1 * len(frauds)
 
 
+def test_the_data_dictionary_states_what_is_there(joined: pd.DataFrame, sample: Made) -> None:
+    """Withdrawals, scams and victims of each window stand in README.md as they are counted here."""
+    text = (SAMPLE / "README.md").read_text()
+    for name, first, end in (("train", 0, 73), ("calibrate", 103, 123), ("test", 153, 195)):
+        rows = joined[(joined.day >= first) & (joined.day < end)]
+        scams = rows[rows.is_fraud == 1]
+        assert f"| {name} | {first}-{end} | {len(rows):,} | {len(scams)} | {scams.victim.nunique()} |" in text
+    total = f"{len(joined):,} withdrawals of {joined.user_id.nunique():,} customers"
+    assert total in text and f"{len(sample.tables['labels']):,} label rows" in text
+
+
 def test_money_adds_up(joined: pd.DataFrame, sample: Made) -> None:
     """No withdrawal exceeds its balance, and between two events of a user the balance moves by what was logged."""
     assert (joined.amount_usd <= joined.balance_usd + 0.005).all()
