@@ -2,7 +2,8 @@
 
 An engine is a function from a ``World`` to its nodes with their values, one per event in the order of the events: add
 it to ``ENGINES`` and it is held to the same page. Values that cancel (``decay``, ``trend``) are compared on the scale
-of what would not.
+of what would not. The disk engine is held to the local one's bits over as many logs in ``test_conformance_disk``,
+networks to their own oracle in ``features/test_network`` and ``features/test_online``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from riskml.features.local import node_values
 from riskml.features.plan import Node
+from tests.features.online_world import online_values
 from tests.features.worlds import World, worlds
 from tests.oracle import cells, oracle
 
@@ -37,49 +39,41 @@ def local(world: World) -> Iterable[tuple[Node, Values]]:
     return node_values(world.plan, world.tables, world.labels, threads=1)
 
 
-ENGINES: dict[str, Engine] = {"local": local}
+ENGINES: dict[str, Engine] = {"local": local, "online": online_values}
 
 
-def check_against_oracle(world: World, engine: Engine) -> None:
-    """Every node comes once, within 1e-9 of the oracle, and with nulls in the same places."""
+def check_against_oracle(world: World, engines: Iterable[str] = ENGINES) -> None:
+    """Every node comes once from every engine, within 1e-9 of the oracle, and with nulls in the same places."""
     read = {id(table): cells(table) for table in (world.tables.events, *world.tables.sources.values())}
 
     def expected(node: Node) -> Values:
         values = oracle(node, world.tables, world.labels, lambda table: read[id(table)])
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
-    seen = []
-    for node, values in engine(world):
-        seen.append(node)
+    found = {name: {node.name: values for node, values in ENGINES[name](world)} for name in engines}
+    for node in world.plan.nodes:
         wanted, slack = expected(node), 0.0
         if node.aggregate in ("decay", "trend"):
             slack = SMALLEST + 1e-9 * np.nan_to_num(expected(replace(node, aggregate=f"{node.aggregate}_size")))
-        same = (np.abs(values - wanted) <= np.maximum(slack, 1e-9 * np.abs(wanted))) | np.isnan(wanted)
-        same &= np.isnan(values) == np.isnan(wanted)
-        assert same.all(), f"{world}: {node}: event {np.argmin(same)} has {values[~same][0]}, not {wanted[~same][0]}"
-    assert sorted(node.name for node in seen) == sorted(node.name for node in world.plan.nodes)
+        for name, made in found.items():
+            values = made.pop(node.name)
+            same = (np.abs(values - wanted) <= np.maximum(slack, 1e-9 * np.abs(wanted))) | np.isnan(wanted)
+            same &= np.isnan(values) == np.isnan(wanted)
+            at = int(np.argmin(same))
+            assert same.all(), f"{name}: {world}: {node}: event {at} has {values[at]}, not {wanted[at]}"
+    assert not any(found.values())
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_engine_equals_the_oracle(engine: str) -> None:
-    """The engine agrees with the quadratic oracle on random logs."""
-
-    @settings(max_examples=LOGS, **PROFILE)
-    @given(worlds())
-    def search(world: World) -> None:
-        check_against_oracle(world, ENGINES[engine])
-
-    search()
+@settings(max_examples=LOGS, **PROFILE)
+@given(worlds())
+def test_engines_equal_the_oracle(world: World) -> None:
+    """The engines agree with the quadratic oracle on random logs."""
+    check_against_oracle(world)
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("engine", ENGINES)
-def test_engine_equals_the_oracle_at_length(engine: str) -> None:
+@settings(max_examples=DEEP, **PROFILE)
+@given(worlds())
+def test_engines_equal_the_oracle_at_length(world: World) -> None:
     """The same over many more logs."""
-
-    @settings(max_examples=DEEP, **PROFILE)
-    @given(worlds())
-    def search(world: World) -> None:
-        check_against_oracle(world, ENGINES[engine])
-
-    search()
+    check_against_oracle(world)
