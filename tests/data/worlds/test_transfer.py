@@ -118,7 +118,7 @@ def test_a_transfer_is_between_two_open_accounts(joined: pd.DataFrame) -> None:
 def test_the_figures_of_the_readme(joined: pd.DataFrame, frauds: pd.DataFrame, sample: Made) -> None:
     """The counts that the data dictionary states."""
     text = " ".join((SAMPLE / "README.md").read_text().split())
-    section = text[text.index("## transfer_risk") :]
+    section = text[text.index("## transfer_risk") : text.index("# scam")]
     sizes = {name: len(frame) for name, frame in sample.tables.items()}
     stated = [f"{sizes['transfers']:,} transfers", f"{sizes['logins']:,} logins", f"{sizes['cash']:,} cash movements"]
     stated += [f"{sizes['labels']:,} label rows", f"{len(frauds):,} frauds ({100 * len(frauds) / len(joined):.1f} %"]
