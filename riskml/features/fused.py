@@ -96,12 +96,13 @@ def fuse(
     when = np.empty(slots if timed.any() else 0, np.int64)
     columns, coded, asked, todo = chosen.size, codes.shape[0], windows.shape[0], work.shape[0]
     x = np.empty((max(columns, 1), slots))
+    fetched = np.empty(slots)
     summed = work_uses(work, columns)
     parts = np.empty((columns if summed.any() else 0, slots, 4))
     square_parts = np.empty((columns if squared.any() else 0, slots, 4))
     run = np.empty((square_parts.shape[0], slots), np.uint64)
     before, after = np.empty((max(coded, 1), slots), np.int64), np.empty((max(coded, 1), slots), np.int64)
-    last = np.full((coded, kinds), -1, np.int64)
+    kept, last = np.empty(slots, np.int64), np.full((coded, kinds), -1, np.int64)
     low, high = np.empty((asked, BATCH), np.uint64), np.empty((asked, BATCH), np.uint64)
     places, counted = np.zeros((asked, 3), np.int64), np.full(asked, -1)
     for o in range(todo - 1, -1, -1):
@@ -126,17 +127,14 @@ def fuse(
             if when.size:
                 for at in range(starts[k], starts[k + 1]):
                     when[at + shift] = time[at]
-            for c in range(columns):
-                for at in range(starts[k], starts[k + 1]):
-                    x[c, at + shift] = numbers[chosen[c], rows[at]] - shifts[c]
-                x[c, base[k - a + 1] - 1] = 0.0
         for c in range(columns):
+            gather(b - a, a, base, starts, rows, numbers[chosen[c]], shifts[c], fetched, x[c])
             if summed[c]:
                 prefix_sums(b - a, base, x[c], parts[c])
             if squared[c]:
                 prefix_squares(b - a, base, x[c], square_parts[c], run[c])
         for d in range(coded):
-            neighbours(b - a, a, base, starts, rows, codes[d], last[d], before[d], after[d])
+            neighbours(b - a, a, base, starts, rows, codes[d], kept, last[d], before[d], after[d])
         tabled = bool(base[b - a] <= _TABLED)
         for e in range(tops.shape[0]):
             if tabled:
@@ -212,6 +210,29 @@ def is_late(k: int, starts: Ints, seen: Ints) -> bool:
     for row in range(starts[k] + 1, starts[k + 1]):
         late |= seen[row] < seen[row - 1]
     return late
+
+
+@kernel
+def gather(
+    keys: int,
+    first_key: int,
+    base: Ints,
+    starts: Ints,
+    rows: Ints,
+    given: Floats,
+    shift: float,
+    held: Floats,
+    x: Floats,
+) -> None:
+    """Values of a batch by slot, 0 in spare slots; all are fetched in one loop, so that memory answers side by side."""
+    start = starts[first_key]
+    for i in range(starts[first_key + keys] - start):
+        held[i] = given[np.uint64(rows[start + i])]
+    for k in range(keys):
+        at = starts[first_key + k] - start - base[k]
+        for slot in range(base[k], base[k + 1] - 1):
+            x[slot] = held[slot + at] - shift
+        x[base[k + 1] - 1] = 0.0
 
 
 @kernel
