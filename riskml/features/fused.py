@@ -50,6 +50,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+_HELD = 64  # lines that are carried over to columns together
 _TABLED = 4096  # slots up to which extremes are looked up in a table of powers of two
 
 
@@ -274,25 +275,25 @@ def _arrange(codes: Ints, order: Ints, out: Ints, starts: Ints, place: Ints) -> 
 @kernel
 def spread(
     n0: int, n1: int, place: Ints, lines: npt.NDArray[np.floating[Any]], out: npt.NDArray[np.floating[Any]]
-) -> float:
+) -> None:
     """Lines of values to columns: ``out[:, i] = lines[place[i]]``, NaN where not finite or placed at -1.
 
-    The lines of a few events are touched before they are read, so that memory fetches them side by side; the number
-    returned means nothing, it only keeps the compiler from leaving that out.
+    The lines of a few events are first copied side by side, so that memory fetches them at once, and then written
+    column by column.
     """
-    wide = out.shape[0]
-    touched = 0.0
-    for i0 in range(n0, n1, 32):
-        i1 = min(i0 + 32, n1)
-        for i in range(i0, i1):
-            touched += lines[np.uint64(max(place[i], 0)), 0]
-        for i in range(i0, i1):
-            at = place[i]
+    wide, full = out.shape[0], lines.shape[1]
+    held = np.empty((_HELD, full), lines.dtype)
+    for i0 in range(n0, n1, _HELD):
+        many = min(_HELD, n1 - i0)
+        for i in range(many):
+            at = place[i0 + i]
             if at < 0:
-                for c in range(wide):
-                    out[c, i] = np.nan
+                for c in range(full):
+                    held[i, c] = np.nan
             else:
-                for c in range(wide):
-                    value = lines[at, c]
-                    out[c, i] = value if value - value == 0.0 else np.nan
-    return touched
+                for c in range(full):
+                    held[i, c] = lines[np.uint64(at), c]
+        for c in range(wide):
+            for i in range(many):
+                value = held[i, c]
+                out[c, i0 + i] = value if value - value == 0.0 else np.nan
