@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -100,8 +100,34 @@ def _node_columns(
         groups: dict[tuple[Any, ...], list[Node]] = {}
         for node in plan.nodes:
             groups.setdefault((node.source, node.keys, node.source_keys), []).append(node)
-        for nodes in groups.values():
-            yield from engine.of_keys(nodes)
+        ahead = _one_ahead(pool, engine.arranged, list(groups.values()))
+        for nodes, arranged in zip(groups.values(), ahead, strict=True):
+            yield from engine.of_keys(nodes, arranged)
+
+
+def _one_ahead(
+    pool: ThreadPoolExecutor | None, make: Callable[[list[Node]], _Arranged], items: list[list[Node]]
+) -> Iterator[_Arranged]:
+    """What ``make`` gives for each item, the next one begun while the last is in use."""
+    if pool is None:
+        yield from map(make, items)
+        return
+    ready = pool.submit(make, items[0]) if items else None
+    for following in [*items[1:], None]:
+        if ready is not None:
+            made = ready.result()
+            ready = None if following is None else pool.submit(make, following)
+            yield made
+
+
+@dataclass(frozen=True)
+class _Arranged:
+    """Events by one key: codes of the events and of the source's rows, and where each event stands."""
+
+    left: Ints
+    right: Ints
+    queries: Queries
+    place: Ints
 
 
 class _Engine:
@@ -126,13 +152,16 @@ class _Engine:
         self.spans: Spans | None = None
         self.room = tile.Room()
 
-    def of_keys(self, nodes: list[Node]) -> Iterator[tuple[Node, Any]]:
-        """Nodes of one source and key: the events are laid out once, the rows once per filter and clock."""
-        first = nodes[0]
-        source = self.source(first.source)
-        left, right, size = self.key_codes(first, source)
+    def arranged(self, nodes: list[Node]) -> _Arranged:
+        """The events by the key of these nodes."""
+        left, right, size = self.key_codes(nodes[0], self.source(nodes[0].source))
         rows, starts, place = fused.arrange(left, self.by_time, size)
-        queries = Queries(rows, starts, self.events.time[rows])
+        return _Arranged(left, right, Queries(rows, starts, self.events.time[rows]), place)
+
+    def of_keys(self, nodes: list[Node], arranged: _Arranged) -> Iterator[tuple[Node, Any]]:
+        """Nodes of one source and key: the events are laid out once, the rows once per filter and clock."""
+        source = self.source(nodes[0].source)
+        left, right, queries, place = arranged.left, arranged.right, arranged.queries, arranged.place
         groups: dict[tuple[Any, ...], list[Node]] = {}
         for node in nodes:
             groups.setdefault((node.aggregate in OF_LABELS, *self.layout_key(node)), []).append(node)
