@@ -114,7 +114,6 @@ def fuse(
     tables = np.empty((tops.shape[0], logs[-1] + 1, min(slots, _TABLED)))
     suffixes = np.empty((todo if tops.size and slots > _TABLED else 0, slots))
     scratch = np.empty(LISTS * ROOM)
-    answers = np.empty((todo, BATCH), out.dtype)
     for batch in range(edges.size - 1):
         a, b = edges[batch], edges[batch + 1]
         if q_starts[a] == q_starts[b]:
@@ -151,12 +150,12 @@ def fuse(
                 c = work[o, 2] if o >= 0 else 0
                 stretches(
                     q0, q1, a, base, starts, time, seen, late, q_starts, q_time, windows[w, 0], windows[w, 1],
-                    places[w], low[w], high[w], o >= 0, before[c], after[c], answers[max(o, 0)],
+                    places[w], low[w], high[w], o >= 0, before[c], after[c], out[q0:q1, max(o, 0)],
                 )  # fmt: skip
             ready = -1  # the pair of window and column whose sums are in scratch
             for o in range(todo):
                 kind, w, c = work[o, 0], work[o, 1], work[o, 2]
-                place, lo, hi = answers[o], low[w], high[w]
+                place, lo, hi = out[q0:q1, o], low[w], high[w]
                 sure = True
                 if kind in (SUM, MEAN, STD):
                     if ready != w * columns + c:
@@ -178,9 +177,6 @@ def fuse(
                     picks(kind, n, lo, hi, x[max(c, 0)], when, q_time[q0:q1], place)
                 if not sure:
                     failed[o, a:b] = True
-            for i in range(n):
-                for o in range(todo):
-                    out[q0 + i, o] = answers[o, i]
 
 
 @kernel
