@@ -34,8 +34,8 @@ class _FeaturesPackage(ModuleType):
         """The feature table of a recipe (its path or a ``Recipe``): row i is event row i."""
         from riskml.data.labels import label_log
         from riskml.data.tables import read_tables
-        from riskml.features.local import compute
         from riskml.features.compile import compile_plan
+        from riskml.features.local import compute
         from riskml.recipe import Recipe, load_recipe
 
         read = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
