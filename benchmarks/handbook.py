@@ -143,8 +143,8 @@ def read(data: Path) -> tuple[Cards, Any]:
     """The protocol's columns and the recipe's feature table, row for row."""
     from riskml.data.labels import label_log
     from riskml.data.tables import read_tables
-    from riskml.features.local import compute
     from riskml.features.compile import compile_plan
+    from riskml.features.local import compute
     from riskml.recipe.parse import load_recipe
 
     recipe = load_recipe(RECIPE, [f"events.path={data.resolve()}"])

@@ -48,7 +48,8 @@ def records(network, tables, labels):
         since = available
         for name in set(where.columns if where else ()) & set(getattr(stream, "later", {})):
             since = max(since, set_at(stream, row, name))
-        order = (time, row[stream.sequence] if stream.sequence else 0, row[stream.id])
+        after = row[stream.sequence] if stream.sequence else 0
+        order = (time, after is None, after or 0, row[stream.id])
         rows.append({"time": time, "since": since, "order": order, "row": row, "stream": stream})
     return sorted(rows, key=lambda r: r["order"])
 

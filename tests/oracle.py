@@ -52,7 +52,8 @@ def history(node, tables, labels, read):
         for name in used & {*later, *later.values()}:
             name = name if name in later.values() else later[name]
             available = max(available, math.inf if row[name] is None else row[name].value // 1000)
-        order = (time, row[stream.sequence] if stream.sequence else 0, row[stream.id])
+        after = row[stream.sequence] if stream.sequence else 0
+        order = (time, after is None, after or 0, row[stream.id])
         key = [row[name] for name in node.source_keys]
         rows.append({"key": key, "time": time, "available": available, "order": order, "event": i, "row": row})
     return sorted(rows, key=lambda r: r["order"])

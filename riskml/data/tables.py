@@ -91,9 +91,9 @@ def read_stream(stream: Stream, columns: Mapping[str, str], keys: Sequence[str] 
 
     Args:
         columns: those it must have, each with the key of the recipe that names it.
-        keys: columns that identify something, beside its id and its entities.
+        keys: columns that identify something, beside its id, its sequence and its entities.
     """
-    exact = [*([stream.id] if stream.id else []), *stream.entities.values(), *keys]
+    exact = [*(name for name in (stream.id, stream.sequence) if name), *stream.entities.values(), *keys]
     times = [name for name in (stream.time, stream.available_at) if name]
     if isinstance(stream, Events):
         times += stream.later.values()

@@ -85,7 +85,8 @@ def value_codes(values: pd.Series[Any]) -> tuple[Ints, int]:
     if pd.api.types.is_float_dtype(values.dtype):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         values = pd.Series(np.where(np.isfinite(numbers), numbers, np.nan))
-    whole = pd.api.types.is_integer_dtype(values.dtype) and not values.isna().any()
+    signed = pd.api.types.is_signed_integer_dtype(values.dtype)
+    whole = signed and not values.isna().any()
     if whole and (direct := _small_range(values.to_numpy(dtype=np.int64))) is not None:
         return direct[0], direct[2]
     codes, found = pd.factorize(values)
@@ -99,6 +100,8 @@ def _plain(values: pd.Series[Any], what: str) -> npt.NDArray[Any]:
         values = values.astype(dtype.categories.dtype)
         dtype = values.dtype
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_integer_dtype(dtype):
+        if pd.api.types.is_unsigned_integer_dtype(dtype) and values.max(skipna=True) > np.iinfo(np.int64).max:
+            raise DataError(f"{what} holds whole numbers of 2**63 or more", "store the key as text")
         if not values.isna().any():
             return np.asarray(values.to_numpy(dtype=np.int64))
         return _exact(values.to_numpy(dtype=np.float64, na_value=np.nan), what)

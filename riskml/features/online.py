@@ -21,6 +21,7 @@ from riskml.features.naming import FLOWS, OF_LABELS
 from riskml.features.plan import FeaturePlan, Network, Node
 from riskml.features.shelf import ID, NEVER, Order, Row, Shelf, Ties, ways_into
 
+BY_ORDER = ("first", "last", "last_k")
 RULE = 3  # the place of "rule" among recipe.spec.ROUTES, best first
 
 
@@ -51,7 +52,8 @@ class Feed:
 
     def order(self, row: Row) -> Order:
         """The place of a row among rows of the same time: its sequence, then its id; null last."""
-        return tuple((row.get(name) is None, row.get(name) or 0) for name in (self.sequence, self.id) if name)
+        told = [row.get(name) for name in (self.sequence, self.id) if name]
+        return tuple((value is None, 0 if value is None else value) for value in told)
 
     @property
     def overwritten(self) -> frozenset[str]:
@@ -106,6 +108,11 @@ class Online:
         self.early: dict[Any, list[tuple[int, int, int]]] = {}
         if feeds["events"].id is None and (feeds["events"].later or any(n.aggregate in OF_LABELS for n in plan.nodes)):
             raise DataError("outcomes and overwritten columns need the id of their event", "declare `id` in [events]")
+        for item in plan.history:
+            by_order = item.aggregate in BY_ORDER if isinstance(item, Node) else item.measure in FLOWS
+            if by_order and feeds["events" if item.source == "labels" else item.source].id is None:
+                message = f"`{item.name}` depends on the order of rows, and `{item.source}` has no id"
+                raise DataError(message, "declare its `id`")
         for node in plan.nodes:
             made = Shelf(node, self._overwritten(node.source))
             lifelong = node.window is None

@@ -220,18 +220,29 @@ def _comparable(values: pd.Series[Any]) -> npt.NDArray[Any] | None:
     if values.isna().any():
         return None
     if pd.api.types.is_integer_dtype(values.dtype):
-        return np.asarray(values.to_numpy(dtype=np.int64))
+        return _whole(values)
     if pd.api.types.infer_dtype(values) == "string":
         return np.asarray(values.to_numpy(dtype=object))
     return None
 
 
-def _rank(values: pd.Series[Any]) -> npt.NDArray[Any]:
-    """Something ``lexsort`` can order: numbers as they are, anything else by its text; null last."""
-    numbers = numbers_of(values) if not pd.api.types.is_integer_dtype(values.dtype) else None
-    if pd.api.types.is_integer_dtype(values.dtype) and not values.isna().any():
-        return np.asarray(values.to_numpy(dtype=np.int64))
-    if numbers is not None:
-        return numbers
-    text = values.astype(str)
-    return np.asarray(pd.factorize(text, sort=True)[0])
+def _rank(values: pd.Series[Any]) -> Ints:
+    """Places in order: numbers and times by size, anything else by its text; null last."""
+    null = values.isna().to_numpy(dtype=bool)
+    known, dtype = values[~null], values.dtype
+    sized = pd.api.types.infer_dtype(known) in ("integer", "boolean", "floating", "datetime64", "datetime")
+    if pd.api.types.is_integer_dtype(dtype):
+        told: npt.NDArray[Any] = _whole(known)
+    elif sized:
+        told = np.asarray(known.to_numpy())
+    else:
+        told = np.asarray(known.astype(str).to_numpy(dtype=object))
+    out = np.full(len(values), len(values), np.int64)
+    out[~null] = np.unique(told, return_inverse=True)[1]
+    return out
+
+
+def _whole(values: pd.Series[Any]) -> npt.NDArray[Any]:
+    """Whole numbers without null, as wide as they come: unsigned ones may exceed int64."""
+    unsigned = pd.api.types.is_unsigned_integer_dtype(values.dtype)
+    return np.asarray(values.to_numpy(dtype=np.uint64 if unsigned else np.int64))

@@ -79,7 +79,12 @@ class Total:
         self.parts[kept:] = [high]
 
     def result(self, now: int) -> float | None:
-        total = math.fsum(self.parts)
+        try:
+            total = math.fsum(self.parts)
+        except (OverflowError, ValueError):  # beyond the largest double: null, as everything that is not finite
+            return None
+        if not math.isfinite(total):
+            return None
         if not self.mean:
             return total
         return total / self.count if self.count else None
@@ -114,7 +119,10 @@ class Deviation:
         n = self.count
         if n < 2:
             return None
-        return math.sqrt((n * self.squares - self.total**2) / (n * (n - 1) << 2 * _SCALE))
+        try:
+            return math.sqrt((n * self.squares - self.total**2) / (n * (n - 1) << 2 * _SCALE))
+        except OverflowError:
+            return None
 
 
 class Trend:
@@ -135,7 +143,10 @@ class Trend:
         spread = self.count * self.times2 - self.times**2
         if not spread:
             return None
-        return DAY * (self.count * self.products - self.times * self.values) / (spread << _SCALE)
+        try:
+            return DAY * (self.count * self.products - self.times * self.values) / (spread << _SCALE)
+        except OverflowError:
+            return None
 
 
 class Decayed:
@@ -143,18 +154,21 @@ class Decayed:
 
     def __init__(self, half_life: int) -> None:
         self.half_life = half_life
-        self.at, self.sum = 0, 0.0
+        self.at: int | None = None
+        self.sum = 0.0
 
     def add(self, time: int, order: tuple[Any, ...], value: Any) -> None:
         value = 1.0 if value is None else value
-        if time <= self.at:
+        if self.at is None:
+            self.at, self.sum = time, value
+        elif time <= self.at:
             self.sum += value * self._left(self.at - time)
         else:
             self.sum = self.sum * self._left(time - self.at) + value
             self.at = time
 
     def result(self, now: int) -> float | None:
-        return self.sum * self._left(now - self.at)
+        return 0.0 if self.at is None else self.sum * self._left(now - self.at) + 0.0
 
     def _left(self, passed: int) -> float:
         return float(2.0 ** -(passed / self.half_life))

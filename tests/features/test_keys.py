@@ -93,3 +93,9 @@ def test_whole_numbers_close_together_and_far_apart(scale: int) -> None:
     own, found = value_codes(pd.Series(left))
     assert (own[:, None] == own).tolist() == (left[:, None] == left).tolist()
     assert 0 <= own.min() <= own.max() < found
+
+
+def test_whole_numbers_beyond_the_largest_are_refused() -> None:
+    """A key of 2**64 - 1 never meets -1."""
+    with pytest.raises(DataError, match="2\\*\\*63 or more"):
+        shared_codes(pd.Series([-1, 2]), pd.Series([2**64 - 1, 2], dtype="uint64"), "the key `k`")

@@ -131,6 +131,13 @@ def told_a_text(made: Online) -> None:
     made.features({"user": "u"}, 2 * HOUR)
 
 
+def test_order_needs_ids() -> None:
+    """What depends on the order of rows is refused for a stream that cannot tell them apart."""
+    item = node("last", HOUR, source="logins", column="amount")
+    with pytest.raises(DataError, match="depends on the order of rows, and `logins` has no id"):
+        Online(FeaturePlan((item,), (), ()), FEEDS | {"logins": Feed(None, entities={"user": "user"})})
+
+
 def test_outcomes_need_ids() -> None:
     """Without an id no label could find its event."""
     with pytest.raises(DataError, match="need the id"):

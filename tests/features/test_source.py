@@ -29,6 +29,18 @@ def test_ties_are_ordered_by_sequence_then_id() -> None:
     assert replace(source(texts, [5, 5, 5]), id="id").ordered().tolist() == [1, 2, 0]
 
 
+def test_a_null_sequence_elsewhere_changes_no_tie() -> None:
+    """Sequences compare as whole numbers, null last, whatever other rows hold; so do ids too large for a float."""
+    for others in ([7], [None]):
+        columns = {"seq": pd.array([10, 9, None, *others], dtype="Int64"), "id": [1, 2, 3, 4]}
+        made = replace(source(columns, [5, 5, 5, 8]), id="id", sequence="seq").ordered()
+        assert made.tolist() == [1, 0, 2, 3]
+    wide = {"seq": pd.array([2**60 + 1, 2**60, None], dtype="Int64"), "id": [1, 2, 3]}
+    assert replace(source(wide, [5, 5, 5]), id="id", sequence="seq").ordered().tolist() == [1, 0, 2]
+    hashed = {"id": np.array([2**63 + 1, 7], dtype=np.uint64)}
+    assert replace(source(hashed, [5, 5]), id="id").ordered().tolist() == [1, 0]
+
+
 def test_without_an_id_the_content_orders_ties() -> None:
     """Two file orders of the same rows end in the same order of rows."""
     rows = pd.DataFrame({"a": [3, 1, 2, 1], "b": ["x", "y", None, "z"]})

@@ -55,6 +55,18 @@ def test_trend_equals_rational_arithmetic(rows: list[tuple[int, float]]) -> None
         assert found == pytest.approx(float(slope), rel=1e-14, abs=0)
 
 
+def test_decay_knows_no_epoch() -> None:
+    """Rows before 1970 fade as any others."""
+    assert result("decay", [(-3, 2.0), (-1, 1.0)], now=0) == pytest.approx(2.0**-3 * 2.0 + 2.0**-1, rel=1e-15)
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "mean", "std", "trend"])
+def test_beyond_the_largest_double_is_null(aggregate: str) -> None:
+    """An absurd amount makes the value null, or as large as it is; it raises nothing."""
+    found = result(aggregate, [(0, 1.7e308), (DAY // 10**6, 1.7e308), (DAY, -1e300)])
+    assert found is None or math.isfinite(found)
+
+
 def test_every_aggregate_has_a_summary() -> None:
     """All names of the plan are known; others are refused."""
     for name in AGGREGATES:

@@ -7,7 +7,7 @@ are therefore planted on purpose, and the seed is all that is needed to see a wo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -56,6 +56,9 @@ class World:
     tables: Tables = field(repr=False)
     labels: LabelLog = field(repr=False)
     seed: int = -1
+
+
+SEQUENCES = ((0, 1), (0, 1, None), (9, 10, None), (2**60, 2**60 + 1, None))  # numbers that no float tells apart
 
 
 def stamps(steps: list[int]) -> np.ndarray[Any, Any]:
@@ -110,8 +113,17 @@ def make_world(seed: int, most: int = 12) -> World:
     events = event_table(draw)
     labels = labels_of(draw, events)
     logins = login_table(draw)
-    plan = tuple(a_node(draw, number, labels.matures_after) for number in range(draw.randint(1, most)))
-    return World(FeaturePlan(plan, (), ()), tables_of(events, logins=logins), labels, seed)
+    plan = [a_node(draw, number, labels.matures_after) for number in range(draw.randint(1, most))]
+    plan += [sibling(draw, node) for node in plan if node.aggregate not in OUTCOMES and draw.random() < 0.25]
+    return World(FeaturePlan(tuple(plan), (), ()), tables_of(events, logins=logins), labels, seed)
+
+
+def sibling(draw: Random, node: Node) -> Node:
+    """A node over the same window that reads another column, so that what is shared between the two is tried."""
+    own = ("user_id", "device_id", "kind") if node.source == "logins" else ("user_id", "kind", "status")
+    aggregate = draw.choice(("distinct", "entropy", "count"))
+    column = None if aggregate == "count" else draw.choice(own)
+    return replace(node, name=f"{node.name}_beside", aggregate=aggregate, column=column, parameter=0)
 
 
 def how_many(draw: Random, least: int) -> int:
@@ -200,7 +212,7 @@ def login_table(draw: Random) -> Table:
     )
     columns = {
         "id": draw.sample(range(n), n),
-        "seq": draw.choices((0, 1), k=n),
+        "seq": pd.array(draw.choices(SEQUENCES[draw.randrange(len(SEQUENCES))], k=n), dtype="Int64"),
         "user_id": objects(column(draw, n, ("a", "b", None))),
         "device_id": pd.array(column(draw, n, (1, 2, 3, None)), dtype="Int64"),
         "amount": amounts(draw, n),

@@ -87,7 +87,8 @@ def _open(recipe: Recipe, spec: Stream, ids: Path, budget: Budget) -> RowStream:
     of_events = spec is recipe.events
     columns = event_columns(recipe) if of_events else stream_columns(spec)
     keys = looked_up(recipe) if of_events else ()
-    files = Files.find(spec.path, [*([spec.id] if spec.id else []), *spec.entities.values(), *keys])
+    own = [name for name in (spec.id, spec.sequence) if name]
+    files = Files.find(spec.path, [*own, *spec.entities.values(), *keys])
     if files is None:
         return TableRows(read_stream(spec, columns, keys))
     section = "[events]" if of_events else f"[sources.{spec.name}]"
