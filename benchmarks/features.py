@@ -41,7 +41,6 @@ ENTITIES = ("user", "device", "ip")
 WINDOWS = {"1h": 3_600, "1d": 86_400, "7d": 604_800}  # seconds
 AGGREGATES = ("count", "sum", "max", "std", "distinct")
 ENGINES = ("riskml", "duckdb", "polars", "pandas")
-TARGETS = {"duckdb": 40.0, "polars": 15.0, "pandas": 100.0}
 START, DAYS = 1_700_000_000, 90
 SEED = 20_261_123
 SMALL = 30_000

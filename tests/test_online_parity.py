@@ -16,6 +16,7 @@ from riskml.features.local import compute
 from riskml.recipe import Recipe, load_recipe
 from tests.features.online_world import online_values
 from tests.features.worlds import World
+from tests.test_conformance_disk import same_bits
 from tests.walk import run_command
 
 EVENTS = 500
@@ -59,4 +60,4 @@ def test_online_equals_the_table(name: str, tmp_path: Path) -> None:
     for item, values in online_values(World(plan, tables, labels), evict=False):
         with np.errstate(over="ignore"):
             online = values.astype(np.float32)
-        assert np.array_equal(online, table[item.name].to_numpy(), equal_nan=True), item.name
+        assert same_bits(online, table[item.name].to_numpy()), item.name

@@ -59,7 +59,7 @@ def _small_range(a: Ints, b: Ints | None = None) -> tuple[Ints, Ints, int] | Non
     size = most - least + 1
     if size > 2 * sum(map(len, both)) + 64:
         return None
-    left = a - least if least else a
+    left = a - least  # a copy even where nothing is taken: code compiled for memory of our own serves all
     return left, left if b is None else b - least, size
 
 

@@ -1,8 +1,8 @@
 """The local engine: a plan, the tables and the label log in, a ``FeatureTable`` out, on a few threads of one machine.
 
-Values are exact to float64 inside and rounded to float32 once; derived features read the rounded values. The result
-does not depend on the order of rows, the number of threads or anything at or after the time of an event. Refuses, as
-``DataError``, columns that are missing or of a kind the plan cannot use.
+Values are right to 1e-9 in float64, but for sums of which some 30 digits cancel, and rounded to float32 once; derived
+features read the rounded values. The result does not depend on the order of rows, the number of threads or anything at
+or after the time of an event. Refuses, as ``DataError``, columns that are missing or of a kind the plan cannot use.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Sums, means and standard deviations of stretches of slots, from differences of prefix sums.
 
 In go the values of a batch of keys (see ``fused``) and the stretches of its queries; out come one value per query and
-whether all of them are certain. Prefix sums are kept in three floats each, so that nothing is lost, and every
-difference is checked against what was lost within it all the same (Shewchuk 1997; Higham 2002, chapter 4); what is not
-certain is left to the kernels that merge.
+whether all of them are certain. Prefix sums are kept in three floats each, and every difference is checked against what
+was lost within it (Shewchuk 1997; Higham 2002, chapter 4); what is not certain is left to the kernels that merge.
 """
 
 from __future__ import annotations

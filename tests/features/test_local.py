@@ -229,3 +229,34 @@ def test_what_the_data_cannot_give_is_refused(plan: FeaturePlan, words: str) -> 
     tables = small()
     with pytest.raises(DataError, match=words):
         compute(plan, tables, no_labels(tables))
+
+
+def test_columns_set_later_keep_their_own_clock() -> None:
+    """Beside a plain count over the same rows, values that are set later are seen only once they are set."""
+    time = START + np.arange(4) * STEP
+    later = {"status": "status_at"}
+    stream = Events(name="events", path="", id="id", time="at", entities={"user": "user_id"}, later=later)
+    columns = {
+        "id": range(4),
+        "user_id": ["a"] * 4,
+        "status": ["x", "y", "x", "y"],
+        "status_at": pd.to_datetime(time + 10 * STEP, unit="us", utc=True),
+    }
+    events = table(stream, columns, time)
+    plain = Node("many", "events", ("user",), ("user_id",), None, None, 0, "count", None)
+    plan = FeaturePlan((plain, replace(plain, name="kinds", aggregate="distinct", column="status")), (), ())
+    made = compute(plan, tables_of(events), label_rows(events, [], 0)).frame
+    assert made["many"].tolist() == [0, 1, 2, 3]
+    assert made["kinds"].tolist() == [0, 0, 0, 0]
+
+
+def test_two_distinct_counts_share_a_window() -> None:
+    """Different columns counted over one window of many keys do not disturb each other."""
+    tables = long_log(6_000)
+    one = Node("users", "logins", ("user",), ("user_id",), None, 7 * DAY, 0, "distinct", "device_id")
+    other = replace(one, name="amounts", column="amount")
+    labels = label_rows(tables.events, [], 0)
+    both = compute(FeaturePlan((one, other), (), ()), tables, labels).frame
+    for alone in (one, other):
+        single = compute(FeaturePlan((alone,), (), ()), tables, labels).frame
+        assert np.array_equal(both[alone.name], single[alone.name], equal_nan=True)
