@@ -12,7 +12,8 @@ WINDOW clauses, ``RANGE BETWEEN w PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
 and window with ``closed="left"``; pandas has ``groupby.rolling(closed="left")``, without distinct, which it lacks. They
 may give rows in any order; putting them in the order of the events is not timed. Times are whole seconds, so many rows
 share one; a window leaves out the row itself and its ties. Peak memory is what a process held beyond its state just
-before.
+before. Two things help riskml here: keys are whole numbers without gaps, and rows come in order of time; texts as keys
+cost it about half as much again. Counting distinct values is a third of DuckDB's time.
 
 Equal means: counts, distinct and max the same float32; sums within 1e-6 of each other, relative; standard deviations
 within 1e-4 or 1e-3 absolute, because the others slide running sums. riskml itself is held to exact arithmetic by its
