@@ -40,9 +40,9 @@ _WHAT = {
 }
 _MEASURE = {
     "size": "members linked with this {of}, itself included",
-    "age": "seconds since the first link among the members linked with this {of}",
+    "age": "seconds since the first link of this {of}'s component became visible, even while nobody else shares it",
     "known_bad": "members linked with this {of}, itself included, with a confirmed fraud",
-    "growth": "members linked with this {of} that joined in the last {window}",
+    "growth": "size of this {of}'s component now, minus the size that its own component had {window} ago",
     "hops_to_known_bad": "links from this {of} to the nearest member with a confirmed fraud, up to {hops}",
     "bad_share": "share of members with a confirmed fraud within {links} of this {of}",
     "passed": "`{column}` that came in to this {of} and went out again {within}",
@@ -140,7 +140,7 @@ def _window(node: Node, own: Mapping[str, str]) -> Entry:
 
 
 def _meaning(node: Node, own: Mapping[str, str]) -> str:
-    source = {"labels": "confirmed frauds"}.get(node.source, node.source)
+    source = {"labels": "confirmed frauds", "events": "events"}.get(node.source, f"rows of {node.source}")
     pairs = zip(node.keys, node.source_keys, strict=True)
     with_keys = " and ".join(
         key if own.get(key, column) == column else f"{key} as its `{column}`" for key, column in pairs
@@ -148,11 +148,7 @@ def _meaning(node: Node, own: Mapping[str, str]) -> str:
     rows = f"{source} with this {with_keys}"
     if node.where:
         rows += " where " + node.where.replace(EVENT, "this event's ")
-    rows += f" in the last {format_duration(node.window)}" if node.window is not None else " ever"
-    if node.offset:
-        rows += f", up to {format_duration(node.offset)} ago"
-    if node.lag:
-        rows += f", at least {format_duration(node.lag)} old"
+    rows += f", confirmed {_when(node)}, cleared since or not" if node.source == "labels" else f" {_when(node)}"
     text = _WHAT.get(node.aggregate, f"{node.aggregate} of `{{column}}` of the {{rows}}")
     return text.format(
         rows=rows,
@@ -161,6 +157,16 @@ def _meaning(node: Node, own: Mapping[str, str]) -> str:
         half_life=format_duration(node.parameter),
         summed=f"sum of `{node.column}`" if node.column else "count",
     )
+
+
+def _when(node: Node) -> str:
+    """From when to when a row counts, told from the event backwards."""
+    until = node.offset + node.lag
+    if node.window is None:
+        return f"more than {format_duration(until)} ago" if until else "ever"
+    if until:
+        return f"from {format_duration(until + node.window)} to {format_duration(until)} ago"
+    return f"in the last {format_duration(node.window)}"
 
 
 def _network(item: Network) -> Entry:

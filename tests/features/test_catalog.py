@@ -12,6 +12,7 @@ from riskml.features.online import Feed, Online
 from riskml.features.plan import Derived, FeaturePlan, Lookup, Network, Node
 
 HOUR = 3_600_000_000
+DAY = 24 * HOUR
 FEEDS = {"events": Feed("id", entities={"user": "user"})}
 
 
@@ -70,5 +71,25 @@ def test_every_feature_has_a_sentence() -> None:
     assert all(entry.meaning and "{" not in entry.meaning for entry in entries)
     count = next(entry for entry in entries if entry.name == "n0")
     assert count.meaning == (
-        "how many logins with this user and device as its `d` where ok == 0 in the last 1h, up to 1h ago"
+        "how many rows of logins with this user and device as its `d` where ok == 0 from 2h to 1h ago"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "window", "offset", "lag", "says"),
+    [
+        ("events", 7, 0, 0, "events with this user in the last 7d"),
+        ("events", 7, 1, 0, "events with this user from 8d to 1d ago"),
+        ("events", 1, 0, 56, "events with this user from 57d to 56d ago"),
+        ("events", None, 0, 56, "events with this user more than 56d ago"),
+        ("events", None, 0, 0, "events with this user ever"),
+        ("cash", 7, 0, 0, "rows of cash with this user in the last 7d"),
+        ("labels", 30, 0, 0, "confirmed frauds with this user, confirmed in the last 30d, cleared since or not"),
+    ],
+)
+def test_a_meaning_says_which_rows_count(source: str, window: int | None, offset: int, lag: int, says: str) -> None:
+    """A window is told by where it begins and ends, and rows by what they are."""
+    length = None if window is None else window * DAY
+    item = Node("x", source, ("user",), ("user",), None, length, offset * DAY, "count", None, lag=lag * DAY)
+    (entry,) = catalog(FeaturePlan((item,), (), ()), {})
+    assert entry.meaning == f"how many {says}"
