@@ -14,7 +14,7 @@ from functools import partial
 
 from riskml.errors import Problem, near_matches
 from riskml.features.naming import Aggregate, node_name
-from riskml.recipe.spec import DAY, HOUR, FeatureGroup, NetworkGroup, Pack, Recipe
+from riskml.recipe.spec import DAY, HOUR, FeatureGroup, NetworkGroup, Pack, Recipe, Stream
 
 Windows = tuple[int | None, ...]
 
@@ -50,7 +50,7 @@ def expand(recipe: Recipe) -> Expansion:
             hint = near_matches(name, PACKS) or f"known: {', '.join(PACKS)}"
             problems.append(Problem(file, key, f"no pack `{name}`", hint))
             continue
-        lacking = [entity for entity in (*pack.by, *pack.edge) if entity not in recipe.events.entities]
+        lacking = [entity for entity in dict.fromkeys((*pack.by, *pack.edge)) if entity not in recipe.events.entities]
         for entity in lacking:
             hint = near_matches(entity, recipe.events.entities) or f"known: {', '.join(recipe.events.entities)}"
             problems.append(Problem(file, key, f"`{entity}` is no entity of the events", hint))
@@ -101,8 +101,18 @@ class _Scene:
         return tuple((name,) for name in names)
 
     def need_others(self) -> None:
-        if not self.others:
-            raise NotHere("needs at least two entities", "declare a device, an address or a card in events.entities")
+        if self.others:
+            return
+        hint = "declare a device, an address or a card in events.entities"
+        if beside := [name for name in self.recipe.events.entities if name != self.actor]:
+            hint = f'`by` needs two, the actor first: by = ["{self.actor}", "{beside[0]}"]'
+        raise NotHere("needs at least two entities", hint)
+
+    def pairs(self, stream: Stream) -> tuple[tuple[str, str], ...]:
+        """The actor with each other entity of a stream; two that are one column there say nothing and are left out."""
+        columns = stream.entities
+        known = (other for other in self.others if {self.actor, other} <= set(columns))
+        return tuple((self.actor, other) for other in known if columns[other] != columns[self.actor])
 
     def named(self, aggregate: str, column: str | None, window: int | None) -> str:
         """The feature of the actor's own events."""
@@ -142,25 +152,23 @@ def _own_history(scene: _Scene) -> Made:
 def _novelty(scene: _Scene) -> Made:
     scene.need_others()
     over = scene.over(30 * DAY)
-    pairs = tuple((scene.actor, other) for other in scene.others)
-    yield FeatureGroup(source="events", by=pairs, over=over, compute=("is_new", "since_first", "count"))
+    if pairs := scene.pairs(scene.recipe.events):
+        yield FeatureGroup(source="events", by=pairs, over=over, compute=("is_new", "since_first", "count"))
     yield FeatureGroup(source="events", by=scene.by(*scene.others), over=over, compute=("since_first",))
     for name, source in scene.recipe.sources.items():
-        seen = tuple(pair for pair in pairs if set(pair) <= set(source.entities))
-        if seen:
+        if seen := scene.pairs(source):
             yield FeatureGroup(source=name, by=seen, over=over, compute=("is_new", "since_first"))
 
 
 def _sharing(scene: _Scene) -> Made:
     scene.need_others()
     over = scene.over(DAY, 7 * DAY, 30 * DAY)
-    yield FeatureGroup(source="events", by=scene.by(*scene.others), over=over, compute=(f"distinct({scene.actor})",))
-    yield FeatureGroup(
-        source="events",
-        by=scene.by(scene.actor),
-        over=over,
-        compute=tuple(f"distinct({other})" for other in scene.others),
-    )
+    others = [other for _, other in scene.pairs(scene.recipe.events)]
+    if not others:
+        return
+    yield FeatureGroup(source="events", by=scene.by(*others), over=over, compute=(f"distinct({scene.actor})",))
+    counts = tuple(f"distinct({other})" for other in others)
+    yield FeatureGroup(source="events", by=scene.by(scene.actor), over=over, compute=counts)
 
 
 def _known_bad(scene: _Scene) -> Made:
@@ -183,6 +191,8 @@ def _flow(scene: _Scene) -> Made:
     if len(scene.pack.edge) != 2:
         raise NotHere("needs `edge`, the two entities of one payment", 'write flow = { edge = ["sender", "receiver"] }')
     payer, payee = scene.pack.edge
+    if payer == payee:
+        raise NotHere("`edge` must name two different entities", "name who pays and who is paid")
     over, amount = scene.over(DAY, 7 * DAY, 30 * DAY), scene.amount
     sums = (f"sum({amount})",) if amount else ()
     group = partial(FeatureGroup, source="events", over=over)

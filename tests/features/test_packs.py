@@ -82,7 +82,9 @@ def test_own_choices_win() -> None:
         ({"velcity": Pack()}, "no pack `velcity`.*did you mean `velocity`"),
         ({"flow": Pack()}, "needs `edge`.*sender"),
         ({"flow": Pack(edge=("user", "paye"))}, "`paye` is no entity.*did you mean `payee`"),
-        ({"sharing": Pack(by=("user",))}, "needs at least two entities"),
+        ({"flow": Pack(edge=("user", "user"))}, r"^\[[^()]*\('packs.flow', '`edge` must name two different[^()]*\)\]$"),
+        ({"flow": Pack(edge=("usr", "usr"))}, r"^\[[^()]*\('packs.flow', '`usr` is no entity[^()]*\)\]$"),
+        ({"sharing": Pack(by=("user",))}, 'needs at least two entities.*`by` needs two.*"user", "device"'),
     ],
 )
 def test_what_a_pack_lacks_is_named(packs: dict[str, Pack], words: str) -> None:
@@ -92,6 +94,15 @@ def test_what_a_pack_lacks_is_named(packs: dict[str, Pack], words: str) -> None:
     import re
 
     assert re.search(words, str([(p.key, p.message, p.hint) for p in caught.value.problems]))
+
+
+def test_one_column_makes_no_pair() -> None:
+    """Two entities that are one column of a source make no pair there: it would be the same for every row."""
+    base = recipe(novelty=Pack(by=("user", "payee", "device")))
+    cash = Stream("cash", "c.parquet", "id", "at", entities={"user": "account", "payee": "account", "device": "d"})
+    names = compile_plan(replace(base, sources={"cash": cash})).names
+    assert "user_device_cash_is_new_30d" in names and "user_payee_events_is_new_30d" in names
+    assert not [name for name in names if name.startswith("user_payee_cash")]
 
 
 def test_packs_in_a_file(tmp_path: Path) -> None:
