@@ -75,11 +75,15 @@ def read_aggregate(text: str) -> tuple[Aggregate, ...]:
             raise Unreadable(f"`{text}` needs a half-life", 'write "decay(1d)" or "decay(column, 1d)"')
         half_life = _duration(name, given[-1])
         return (Aggregate("decay", given[0] if len(given) == 2 else None, half_life),)
-    if name == "rate" and given == ["label"]:
+    if name == "rate" and given:
+        if given != ["label"]:
+            raise Unreadable("`rate` is of the label alone", 'write "rate" or "rate(label)"')
         given = []
     if name in PLAIN and given:
         raise Unreadable(f"`{name}` takes no column", f'write "{name}"')
-    if name not in PLAIN and (len(given) != 1 or not given[0]):
+    if len(given) > 1:
+        raise Unreadable(f"`{name}` takes one column", f'write "{name}({given[0] or "column"})"')
+    if name not in PLAIN and not (given and given[0]):
         raise Unreadable(f"`{name}` needs a column", f'write "{name}(column)"')
     return (Aggregate(name, given[0] if given else None),)
 

@@ -119,6 +119,8 @@ def test_unknown_fields_are_refused() -> None:
         (recipe(group("logins", "cuont")), "no aggregate `cuont`.*did you mean `count`"),
         (recipe(group("logins", "sum")), "`sum` needs a column"),
         (recipe(group("logins", "count(ip)")), "`count` takes no column"),
+        (recipe(group("logins", "trend(latency, 3)")), r"`trend` takes one column.*trend\(latency\)"),
+        (recipe(group("events", "rate(amount)")), r"`rate` is of the label alone.*rate\(label\)"),
         (recipe(group("logins", "sum(a(b))")), "is no aggregate"),
         (recipe(group("logins", "count", by=(("usr",),))), "`usr` is no entity of the events.*did you mean `user`"),
         (recipe(group("logins", "count", by=(("device",),))), "source `logins` has no entity `device`"),
