@@ -133,7 +133,7 @@ def init(
     entity: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="With --from: who or what acts; repeatable.")
     ] = None,
-    users: Annotated[int | None, typer.Option(min=50, help="Size of the simulated world.")] = None,
+    users: Annotated[int | None, typer.Option(min=50, help="People in the simulated world; some worlds need more.")] = None,
 ) -> Job:
     """Make a small working project: recipe, data, CI workflow."""
 
@@ -168,7 +168,9 @@ def features(
     engine: Annotated[
         str, typer.Option(metavar="ENGINE", help="local (in memory) or disk (Parquet, part by part).")
     ] = "local",
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="With --engine disk: memory to stay below.")] = "4GB",
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="With --engine disk: memory to stay below, 4GB if left out.")
+    ] = None,
 ) -> Job:
     """Compute the features of every event, as they were known then."""
 
@@ -179,14 +181,16 @@ def features(
 
     def on_disk(console: Console) -> int:
         from riskml.cli.journey import Journey, do_stage
-        from riskml.features.disk.budget import read_memory
+        from riskml.features.disk.budget import DEFAULT_MEMORY, read_memory
 
         journey = Journey.open(recipe, options.set, options.runs, console)
-        journey.disk_memory = read_memory(memory)
+        journey.disk_memory = DEFAULT_MEMORY if memory is None else read_memory(memory)
         return do_stage(journey, "features")
 
     if engine not in ("local", "disk"):
         raise UsageError(f"there is no engine `{engine}`", near_matches(engine, ("local", "disk")) or "local or disk")
+    if memory is not None and engine != "disk":
+        raise UsageError("--memory bounds the disk engine alone", "add --engine disk, or leave --memory out")
     if list_:
         return listing
     return on_disk if engine == "disk" else _stage("features", recipe, options)

@@ -111,7 +111,9 @@ def _sequence(args: tuple[Any, ...], value: object, key: str, problems: Problems
     if lone and isinstance(value, str):
         value = [value]
     if not isinstance(value, list | tuple):
-        problems.add(key, f"must be a list, not {_kind(value)}")
+        wanted = "a list or one text" if lone else "a list"
+        hint = 'write "1d" or ["1d", "7d"]' if key.endswith(".over") else ""
+        problems.add(key, f"must be {wanted}, not {_kind(value)}", hint)
         return None
     if len(args) == 2 and args[1] is not Ellipsis:
         if len(value) != 2:

@@ -21,6 +21,8 @@ from riskml.recipe.build import Problems, build
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NAME_RULE = "must be letters, digits, `-` and `_`, at most 64: it names a folder and the release"
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_PART_RULE = "must be letters, digits and `_`, a letter first: it becomes part of feature names"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _SECTIONS = (
     "threat",
@@ -204,6 +206,7 @@ def _sources(body: object, base: Path, problems: Problems) -> dict[str, spec.Str
     for name, part in body.items():
         if name in ("events", "labels"):
             problems.add(f"sources.{name}", f"the name `{name}` is taken", "choose another name for this source")
+        _refuse_odd_name("sources", name, problems)
         made[name] = build(spec.Stream, _located(part, base), f"sources.{name}", problems, {"name": name})
     return made
 
@@ -212,10 +215,16 @@ def _tables(body: object, base: Path, problems: Problems) -> dict[str, spec.Refe
     if not isinstance(body, dict):
         problems.add("tables", "must hold one table per reference, such as [tables.bin]")
         return {}
-    return {
-        name: build(spec.Reference, _located(part, base), f"tables.{name}", problems, {"name": name})
-        for name, part in body.items()
-    }
+    made = {}
+    for name, part in body.items():
+        _refuse_odd_name("tables", name, problems)
+        made[name] = build(spec.Reference, _located(part, base), f"tables.{name}", problems, {"name": name})
+    return made
+
+
+def _refuse_odd_name(section: str, name: str, problems: Problems) -> None:
+    if not _PART.fullmatch(name):
+        problems.add(section, f"the name `{name}` {_PART_RULE}")
 
 
 def _listed(body: object, key: str, cls: type[Any], problems: Problems) -> tuple[Any, ...]:
@@ -280,6 +289,9 @@ def _references(recipe: spec.Recipe, problems: Problems) -> None:
             problems.add(
                 f"{key}.name", "is missing", "a feature with `where`, `offset` or `match` needs a name of its own"
             )
+    for index, ring in enumerate(recipe.network):
+        for name in dict.fromkeys(name for name in ring.link if ring.link.count(name) > 1):
+            problems.add(f"network[{index}].link", f"names `{name}` twice", "name each entity once")
     for name in recipe.backtest.cluster_by:
         if name not in entities:
             problems.add("backtest.cluster_by", f"`{name}` is no entity of the events", near_matches(name, entities))

@@ -27,12 +27,15 @@ def test_the_command_gives_the_same_table_in_parts(tmp_path: Path) -> None:
 
 
 def test_odd_options_are_refused(tmp_path: Path) -> None:
-    """An unknown engine, a word that is no size and a size too small each get one line that says what to write."""
+    """An unknown engine, a word that is no size and sizes out of range each get one line that says what to write."""
     recipe = make_shop(tmp_path)
     for words, hint in (
         (("--engine", "dsk"), "did you mean `disk`?"),
         (("--engine", "disk", "--memory", "much"), "write it as 4GB or 800MB"),
         (("--engine", "disk", "--memory", "1MB"), "give at least 700MB"),
+        (("--engine", "disk", "--memory", "1KB"), "1KB is too little memory"),
+        (("--engine", "disk", "--memory", "999999TB"), "999999TB is more than any machine has"),
+        (("--memory", "4GB"), "add --engine disk"),
     ):
         done = riskml("features", recipe, "--runs", tmp_path / "runs", *words)
         assert done.code == 2 and hint in done.err

@@ -15,7 +15,8 @@ MEGABYTE, GIGABYTE = 10**6, 10**9
 DEFAULT_MEMORY = 4 * GIGABYTE
 BASE = 400 * MEGABYTE  # Python and its libraries with nothing in them
 SMALLEST = 700 * MEGABYTE
-_UNITS = {"MB": MEGABYTE, "GB": GIGABYTE}
+LARGEST = 10**14  # more than any machine has
+_UNITS = {"B": 1, "KB": 10**3, "MB": MEGABYTE, "GB": GIGABYTE, "TB": 10**12}
 _BATCH, _PART = 1 << 18, 1 << 20
 _ENGINE = 160  # bytes per row the local engine takes beside columns: codes, orders, clocks, stretches
 _PER_COLUMN = 24  # bytes per row and column: as read, as a frame, as the engine's own copy
@@ -26,12 +27,15 @@ def read_memory(text: str) -> int:
     """Bytes from a text such as "4GB" or "800 MB".
 
     Raises:
-        UsageError: it is no such text, or less than the engine can work with.
+        UsageError: it is no such text, less than the engine can work with, or more than any machine has.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB)\s*", text, re.IGNORECASE)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)\s*", text, re.IGNORECASE)
     if found is None:
         raise UsageError(f"`{text}` is no amount of memory", "write it as 4GB or 800MB")
-    size = int(float(found.group(1)) * _UNITS[found.group(2).upper()])
+    wanted = float(found.group(1)) * _UNITS[found.group(2).upper()]
+    if wanted > LARGEST:
+        raise UsageError(f"{text.strip()} is more than any machine has", "give what riskml may take, such as 4GB")
+    size = int(wanted)
     if size < SMALLEST:
         raise UsageError(f"{text.strip()} is too little memory", f"give at least {SMALLEST // MEGABYTE}MB")
     return size
