@@ -162,13 +162,15 @@ class Console:
 
     def _lines(self, title: str) -> Progress:
         started = spoken = time.monotonic()
+        last = ""
 
         def show(words: str, done: int, total: int, detail: str = "") -> None:
-            nonlocal spoken
-            now = time.monotonic()
+            nonlocal spoken, last
+            now, before, last = time.monotonic(), last, words
             if now - spoken >= PLAIN_EVERY:
                 spoken = now
                 tail = f", {detail}" if detail else ""
+                tail += f", after {before}" if before not in ("", words) else ""  # what the time went on
                 line = f"{_topic(title, words)} {_count(done, total)}{tail}"
                 self._write(self.err, f"{line} ({seconds(now - started)})")
 

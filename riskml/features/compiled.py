@@ -29,7 +29,7 @@ from riskml import __version__
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-ROOM = 2**25  # bytes free below which nothing is expected to be kept; all kernels take about a third of it
+ROOM = 2**23  # bytes free below which nothing is expected to be kept; all kernels take somewhat less
 OLD = 30 * 86_400  # seconds after which code of another riskml is no longer kept
 
 

@@ -22,7 +22,7 @@ from riskml.expression import EVENT_TIME, as_columns, parse
 from riskml.features import fused, kernels, outcomes, tile
 from riskml.features.aggregates import of_numbers, of_rows, of_values, reads_numbers
 from riskml.features.bound import BoundFilter, is_bound, passing
-from riskml.features.compiled import is_warm
+from riskml.features.compiled import compiling
 from riskml.features.keys import combine, shared_codes, value_codes
 from riskml.features.layout import Layout, Queries, Window
 from riskml.features.lookup import lookup_values
@@ -68,8 +68,8 @@ def compute(
     facts = lookup_values(plan.lookups, tables)
     total = len(plan.history) + len(plan.derived)
     made: dict[str, Floats32] = {}
-    if progress is not None and plan.nodes and not is_warm(fused.fuse):
-        progress("compiling kernels (first run only)", 0, total)
+    if progress is not None and (words := to_compile(plan)):
+        progress(words, 0, total)
     for node, values in _node_columns(plan, tables, labels, threads, np.float32):
         made[node.name] = values
         if progress is not None:
@@ -84,6 +84,11 @@ def compute(
         progress("features", total, total)
     ids = events.frame[events.stream.id].to_numpy() if events.stream.id else np.arange(len(events.frame))
     return FeatureTable.build(columns, plan, np.asarray(ids), events.time)
+
+
+def to_compile(plan: FeaturePlan) -> str | None:
+    """Words to say before the first values where code must be compiled for them, which takes seconds; else None."""
+    return compiling(fused.fuse) if plan.nodes else None
 
 
 def node_values(plan: FeaturePlan, tables: Tables, labels: LabelLog, threads: int = 2) -> Iterator[tuple[Node, Floats]]:

@@ -98,6 +98,22 @@ def test_plain_progress_speaks_every_ten_seconds(monkeypatch: pytest.MonkeyPatch
     ]
 
 
+def test_plain_progress_names_what_took_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that comes after a long step of another name says which one that was; the next line no longer does."""
+    now = [0.0]
+    monkeypatch.setattr("riskml.cli.console.time.monotonic", lambda: now[0])
+    console = make()
+    with console.progress("features") as progress:
+        progress("compiling kernels (first run only)", 0, 90)
+        for step, moment in enumerate((14.9, 15.0, 25.0)):
+            now[0] = moment
+            progress("features", step + 1, 90)
+    assert text(console)[1].splitlines() == [
+        "features: 1/90, after compiling kernels (first run only) (14.9 s)",
+        "features: 3/90 (25.0 s)",
+    ]
+
+
 def test_bar_only_on_a_terminal() -> None:
     """On a terminal the bar is drawn on stderr and stdout stays clean; `--no-progress` draws none."""
     console = make(terminal=True)

@@ -29,7 +29,7 @@ from riskml.features.disk.outcomes import Outcomes
 from riskml.features.disk.results import Results
 from riskml.features.disk.rows import RowStream, TableRows
 from riskml.features.disk.split import Split, Tick
-from riskml.features.local import compute
+from riskml.features.local import compute, to_compile
 from riskml.features.plan import FeaturePlan
 
 Progress = Callable[[str, int, int], None]
@@ -66,7 +66,7 @@ def compute_on_disk(
         partitions: into how many parts rows are split; None for as many as ``memory`` asks for.
         memory: bytes to stay below.
         threads: at most this many keys are worked on at once.
-        progress: called with (what is done, done, total).
+        progress: called with (what is done, done, total), and once to say that code is compiled, where it is.
 
     Raises:
         UsageError: the folder exists, or the disk is full.
@@ -102,7 +102,7 @@ def build(work: Work, folder: Path, progress: Progress | None = None) -> Built:
         spilled, most = 0, 1
         for number, job in enumerate(jobs):
             with Split(job, work.streams, work.outcomes, draft / f"job-{number}", work.budget) as split:
-                _do(split, results, work.threads, done.of(f"features {number + 1}/{len(jobs)}"))
+                _do(split, results, work.threads, done, f"features {number + 1}/{len(jobs)}")
                 most = max(most, split.count)
                 spilled = max(spilled, sum(spill.written for spill in split.spills.values()))
             pa.default_memory_pool().release_unused()
@@ -114,11 +114,13 @@ def build(work: Work, folder: Path, progress: Progress | None = None) -> Built:
     return Built(folder, events.size, count, most, spilled + results.written)
 
 
-def _do(split: Split, results: Results, threads: int, tick: Tick) -> None:
+def _do(split: Split, results: Results, threads: int, done: _Done, what: str) -> None:
     """One job: split its rows, then compute partition by partition."""
     job: Job = split.job
+    tick = done.of(what)
     split.fill(tick)
     plan = job.plan()
+    done.compiles(plan)
     for number in range(split.count):
         found = split.partition(number)
         if found is None:
@@ -137,6 +139,13 @@ class _Done:
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, max(total, 1), 0
+        self.warned = False
+
+    def compiles(self, plan: FeaturePlan) -> None:
+        """Say once that code is compiled before ``plan`` is computed, where it is."""
+        if self.progress is not None and not self.warned and (words := to_compile(plan)):
+            self.warned = True
+            self.progress(words, self.done, self.total)
 
     def of(self, what: str) -> Tick:
         """A counter of rows that says what they are for."""
