@@ -133,7 +133,9 @@ def init(
     entity: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="With --from: who or what acts; repeatable.")
     ] = None,
-    users: Annotated[int | None, typer.Option(min=50, help="People in the simulated world; some worlds need more.")] = None,
+    users: Annotated[
+        int | None, typer.Option(min=50, help="People in the simulated world; some worlds need more.")
+    ] = None,
 ) -> Job:
     """Make a small working project: recipe, data, CI workflow."""
 

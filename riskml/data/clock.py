@@ -26,46 +26,48 @@ _EARLIEST, _LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds
 _ISO = "write ISO 8601, such as 2026-10-05T09:00:00Z"
 
 
-def to_micros(series: pd.Series[Any], timezone: str | None) -> Micros:
+def to_micros(series: pd.Series[Any], timezone: str | None, section: str = "") -> Micros:
     """Microseconds UTC since 1970, one per row; null becomes ``NEVER``.
 
     Args:
         series: timestamps, ISO 8601 texts, dates, or whole numbers since 1970 (UTC by definition).
         timezone: the zone of times without one; None refuses them.
+        section: what messages call the table, such as "logins" or "tables.bin".
 
     Raises:
         DataError: a value cannot be read (the message gives its row, counted from 1), or a zone is missing or unknown.
     """
+    called = f"`{series.name}`" + (f" of {section}" if section else "")
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         return _as_int(series.dt.tz_convert("UTC").dt.tz_localize(None))
     if pd.api.types.is_datetime64_dtype(series.dtype):
-        return _as_int(_localize(series, timezone))
+        return _as_int(_localize(series, timezone, called))
     if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype):
-        return _from_numbers(series)
+        return _from_numbers(series, called)
     texts = series.astype(object).where(series.notna(), None)
     if all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in texts.dropna()):
-        return _from_numbers(pd.to_numeric(series))
-    return _from_texts(texts.map(lambda value: value if value is None else str(value)), timezone)
+        return _from_numbers(pd.to_numeric(series), called)
+    return _from_texts(texts.map(lambda value: value if value is None else str(value)), timezone, called)
 
 
-def _from_texts(texts: pd.Series[Any], timezone: str | None) -> Micros:
+def _from_texts(texts: pd.Series[Any], timezone: str | None, called: str) -> Micros:
     known = texts.notna()
     written = texts[known].astype(str)
     if len(written) and written.str.fullmatch(r"\d{9,19}").all():
         numbers = pd.Series(np.nan, index=texts.index).astype("Int64")
         numbers[known] = written.astype("int64")
-        numbers.name = texts.name
-        return _from_numbers(numbers)
+        return _from_numbers(numbers, called)
     zoned = written.str.contains(_ZONE, regex=True) & ~written.str.contains(_DATE_ONLY, regex=True)
     out = np.full(len(texts), NEVER, dtype=np.int64)
     places = np.flatnonzero(known.to_numpy())
     inside = zoned.to_numpy(dtype=bool)
-    out[places[inside]] = _parse(written[zoned], utc=True, timezone=timezone, places=places[inside])
-    out[places[~inside]] = _parse(written[~zoned], utc=False, timezone=timezone, places=places[~inside])
+    zoned_at, local_at = places[inside], places[~inside]
+    out[zoned_at] = _parse(written[zoned], utc=True, timezone=timezone, places=zoned_at, called=called)
+    out[local_at] = _parse(written[~zoned], utc=False, timezone=timezone, places=local_at, called=called)
     return out
 
 
-def _parse(written: pd.Series[Any], utc: bool, timezone: str | None, places: Any) -> Micros:
+def _parse(written: pd.Series[Any], utc: bool, timezone: str | None, places: Any, called: str) -> Micros:
     if not len(written):
         return np.empty(0, dtype=np.int64)
     found = pd.to_datetime(written, format="ISO8601", utc=utc, errors="coerce")
@@ -73,23 +75,23 @@ def _parse(written: pd.Series[Any], utc: bool, timezone: str | None, places: Any
     if len(bad):
         first = str(written.iloc[bad[0]])[:40]
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise DataError(f"row {places[bad[0]] + 1}{more} of `{written.name}` is no time: `{first}`", _ISO)
-    naive = found.dt.tz_localize(None) if utc else _localize(found, timezone)
+        raise DataError(f"row {places[bad[0]] + 1}{more} of {called} is no time: `{first}`", _ISO)
+    naive = found.dt.tz_localize(None) if utc else _localize(found, timezone, called)
     return _as_int(naive)
 
 
-def _localize(series: pd.Series[Any], timezone: str | None) -> pd.Series[Any]:
+def _localize(series: pd.Series[Any], timezone: str | None, called: str) -> pd.Series[Any]:
     """Zone-less timestamps as UTC, still zone-less."""
     if timezone is None:
         hint = 'name the zone, such as timezone = "UTC", beside the time column in the recipe'
-        raise DataError(f"the times of `{series.name}` have no zone", hint)
+        raise DataError(f"the times of {called} have no zone", hint)
     if timezone.upper() in ("UTC", "Z"):
         return series
     try:
         local = series.dt.tz_localize(timezone, ambiguous=np.zeros(len(series), bool), nonexistent="shift_forward")
     except (KeyError, ValueError, OSError) as error:
         hint = "write UTC or a name such as Europe/Berlin"
-        raise DataError(f"the time zone `{timezone}` of `{series.name}` is unknown", hint) from error
+        raise DataError(f"the time zone `{timezone}` of {called} is unknown", hint) from error
     naive: pd.Series[Any] = local.dt.tz_convert("UTC").dt.tz_localize(None)
     return naive
 
@@ -99,7 +101,7 @@ def _as_int(naive: pd.Series[Any]) -> Micros:
     return np.where(np.isnat(micros), NEVER, micros.astype(np.int64))
 
 
-def _from_numbers(series: pd.Series[Any]) -> Micros:
+def _from_numbers(series: pd.Series[Any], called: str) -> Micros:
     """Numbers since 1970 in the one unit that puts all of them between 1980 and 2100."""
     known = series.notna().to_numpy(dtype=bool)
     written = series[known].to_numpy()
@@ -116,7 +118,7 @@ def _from_numbers(series: pd.Series[Any]) -> Micros:
                 part = written - whole if written.dtype.kind == "f" else 0.0
                 out[known] = whole * step + np.rint(part * step).astype(np.int64)
             return out
-    message = f"the numbers of `{series.name}` are no times since 1970 in seconds, ms, us or ns"
+    message = f"the numbers of {called} are no times since 1970 in seconds, ms, us or ns"
     raise DataError(message, f"a clock is needed; {_ISO}")
 
 

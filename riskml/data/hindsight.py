@@ -76,7 +76,7 @@ def check_clocks(table: Table, later: Mapping[str, str], past: Collection[str]) 
         if name not in past or not {name, clock} <= set(table.frame.columns):
             continue
         held = table.frame[name].notna().to_numpy(dtype=bool)
-        set_at = to_micros(table.frame[clock], table.stream.timezone)
+        set_at = to_micros(table.frame[clock], table.stream.timezone, table.name)
         dated = held & (set_at != NEVER)
         if held.sum() < _FEWEST:
             continue

@@ -223,7 +223,7 @@ def _known_at(spec: Labels, frame: pd.DataFrame, time: Int64) -> Int64:
         raise DataError(
             f"{empty:,} labels have no `{spec.known_at}`", "a label without a date could leak: drop or date it"
         )
-    return np.asarray(to_micros(column, spec.timezone), dtype=np.int64)
+    return np.asarray(to_micros(column, spec.timezone, "labels"), dtype=np.int64)
 
 
 def _routes(spec: Labels, frame: pd.DataFrame) -> tuple[npt.NDArray[np.object_], Int8]:

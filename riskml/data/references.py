@@ -67,7 +67,7 @@ def read_reference(spec: Reference) -> ReferenceTable:
 
 
 def _instants(frame: pd.DataFrame, spec: Reference, when: str) -> Micros:
-    since = to_micros(frame[when], spec.timezone)
+    since = to_micros(frame[when], spec.timezone, f"tables.{spec.name}")
     lost = np.flatnonzero(since == NEVER)
     if len(lost):
         message = f"`{when}` of tables.{spec.name} is null in {len(lost):,} rows"

@@ -25,6 +25,7 @@ from riskml.data.nulls import NULL_AMONG_NUMBERS, NULL_WORDS
 from riskml.errors import DataError, UsageError, near_matches
 
 _SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a bar", ",": "a comma"}
+_RELATIVE = "paths in a recipe are relative to it; give another file as in --set events.path=FILE"
 _TABLE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?")
 
 
@@ -86,9 +87,9 @@ def find_files(path: str) -> list[Path]:
         matched = sorted(Path(name) for name in glob.glob(path, recursive=True))  # noqa: PTH207
         if matched:
             return matched
-        raise UsageError(f"no file matches `{path}`", "paths in a recipe are relative to the recipe")
+        raise UsageError(f"no file matches `{path}`", _RELATIVE)
     beside = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
-    hint = near_matches(place.name, beside) or "paths in a recipe are relative to the recipe"
+    hint = near_matches(place.name, beside) or _RELATIVE
     raise UsageError(f"there is no file `{path}`", hint)
 
 

@@ -70,7 +70,7 @@ def read_tables(recipe: Recipe) -> Tables:
     labels = read_label_rows(recipe.labels)
     known: list[Micros] = [events.time, *(table.time for table in sources.values())]
     if labels is not None and recipe.labels.known_at:
-        known.append(to_micros(labels[recipe.labels.known_at], recipe.labels.timezone))
+        known.append(to_micros(labels[recipe.labels.known_at], recipe.labels.timezone, "labels"))
     latest = max(int(times[times != NEVER].max(initial=0)) for times in known)
     prints = [(table.name, table.fingerprint) for table in (events, *sources.values())]
     prints += [(f"tables.{name}", table.fingerprint) for name, table in references.items()]
@@ -100,7 +100,7 @@ def read_stream(stream: Stream, columns: Mapping[str, str], keys: Sequence[str] 
     frame = read_frame(stream.path, query=stream.query, exact=exact, times=times)
     require_columns(frame, columns, f"[{_section(stream)}]", stream.path)
     frame, duplicates = without_copies(frame, stream)
-    time = to_micros(frame[stream.time], stream.timezone)
+    time = to_micros(frame[stream.time], stream.timezone, stream.name)
     lost = np.flatnonzero(time == NEVER)
     if len(lost):
         message = f"`{stream.time}` of {stream.name} is null in {len(lost)} rows, first in row {lost[0] + 1}"
@@ -236,7 +236,7 @@ def availability(frame: pd.DataFrame, stream: Stream, time: Micros) -> Micros:
         return time
     if not stream.available_at:
         return time + stream.delay
-    known = np.maximum(to_micros(frame[stream.available_at], stream.timezone), time)
+    known = np.maximum(to_micros(frame[stream.available_at], stream.timezone, stream.name), time)
     return np.where(bulk_loaded(frame, stream, time), time + stream.delay, known)
 
 
@@ -244,7 +244,7 @@ def bulk_loaded(frame: pd.DataFrame, stream: Stream, time: Micros) -> np.ndarray
     """Rows that came more than ``backfill`` after they happened: bool[n]; a row that never came is none of them."""
     if stream.backfill is None or not stream.available_at:
         return np.zeros(len(time), dtype=bool)
-    known = to_micros(frame[stream.available_at], stream.timezone)
+    known = to_micros(frame[stream.available_at], stream.timezone, stream.name)
     came = known != NEVER
     late: np.ndarray[Any, np.dtype[np.bool_]] = came & (np.where(came, known, time) - time > stream.backfill)
     return late

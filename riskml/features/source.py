@@ -108,7 +108,7 @@ class Source:
                 when = self.column(self.later[name])
                 null = when.isna().to_numpy(dtype=bool)
                 set_at = np.full(len(null), NEVER)
-                set_at[~null] = to_micros(when[~null], self.timezone)
+                set_at[~null] = to_micros(when[~null], self.timezone, self.name)
                 known = np.maximum(known, set_at)
         return known
 

@@ -73,7 +73,7 @@ def test_a_good_recipe_becomes_frozen_values() -> None:
         ("features.0.over", 5, "features[0].over", 'must be a list or one text, not 5 write "1d" or'),
         ("network", [{"link": ["device", "device"], "compute": "size"}], "network[0].link", "names `device` twice"),
         ("sources", {"a-b": BODY["sources"]["logins"]}, "sources", "the name `a-b` must be letters"),
-        ("tables", {"a b": {"path": "t.csv", "key": "k", "columns": ["c"]}}, "tables", "the name `a b` must be letters"),
+        ("tables", {"a b": {"path": "t.csv", "key": "k", "columns": ["c"]}}, "tables", "name `a b` must be letters"),
         ("events.entities", "user", "events.entities", "must be a table of names"),
         ("threat.opened_at", "2026-10-05T12:00:00", "threat.opened_at", "has no time zone"),
         ("rule.version.0.from", "yesterday", "rule.version", "is not a time"),

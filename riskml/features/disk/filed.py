@@ -120,11 +120,11 @@ class FileRows:
         spec = self.spec
         frame = restored(table.select(clocks), {name: self.files.kind(name) for name in clocks})
         try:
-            time = to_micros(frame[spec.time], spec.timezone)
+            time = to_micros(frame[spec.time], spec.timezone, spec.name)
             known = availability(frame, spec, time)
         except DataError as error:
             after = f" (rows counted after row {first:,})" if first else ""
-            raise DataError(f"{spec.name}: {error.message}{after}", error.hint) from None
+            raise DataError(f"{error.message}{after}", error.hint) from None
         lost = np.flatnonzero(time == NEVER)
         if len(lost):
             message = f"`{spec.time}` of {spec.name} is null, first in row {first + lost[0] + 1}"
