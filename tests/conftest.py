@@ -12,6 +12,14 @@ import pytest
 from tests.walk import Step, Walk, take_walk
 
 
+LONGEST = ("test_conformance.py", "test_conformance_disk.py", "test_readme.py", "test_recipes.py", "test_disk.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that two workers end together."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(autouse=True)
 def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Environment changes appearance only; tests see none of it."""
