@@ -152,6 +152,17 @@ def test_parts_follow_each_other_in_event_order(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.concat([part.frame for part in parts], ignore_index=True), whole.frame)
 
 
+def test_compiling_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words about compiling come once, before the first value; counting goes on from where it was."""
+    monkeypatch.setattr("riskml.features.local.compiling", lambda function: "compiling kernels")
+    world, seen = make_world(162), []
+    target = tmp_path / "table"
+    compute_on_disk(world.plan, world.tables, world.labels, target, 2, threads=1, progress=lambda *s: seen.append(s))
+    assert [step[0] for step in seen].count("compiling kernels") == 1
+    assert [step[1] for step in seen] == sorted(step[1] for step in seen)
+    assert len({step[2] for step in seen}) == 1
+
+
 def test_what_is_there_already_stays(tmp_path: Path) -> None:
     """A folder that exists is refused and not touched."""
     world = make_world(1)

@@ -211,6 +211,18 @@ def test_progress_ends_at_the_total() -> None:
     assert steps == [("features", 1, 3), ("features", 2, 3), ("features", 3, 3)]
 
 
+def test_compiling_is_said_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words about compiling come before the first value where there is something to compile, and only there."""
+    monkeypatch.setattr("riskml.features.local.compiling", lambda function: "compiling kernels")
+    tables, seen = small(), []
+    compute(FeaturePlan((node("count"),), (), ()), tables, no_labels(tables), lambda *step: seen.append(step))
+    assert seen[0] == ("compiling kernels", 0, 1)
+    assert [step[0] for step in seen[1:]] == ["features"] * len(seen[1:])
+    seen.clear()
+    compute(FeaturePlan((), (), ("amount",)), tables, no_labels(tables), lambda *step: seen.append(step))
+    assert [step[0] for step in seen] == ["features"]
+
+
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
