@@ -146,9 +146,9 @@ def _meaning(node: Node, own: Mapping[str, str]) -> str:
         key if own.get(key, column) == column else f"{key} as its `{column}`" for key, column in pairs
     )
     rows = f"{source} with this {with_keys}"
+    rows += f" (confirmed {_when(node)}, cleared since or not)" if node.source == "labels" else f" {_when(node)}"
     if node.where:
         rows += " where " + node.where.replace(EVENT, "this event's ")
-    rows += f", confirmed {_when(node)}, cleared since or not" if node.source == "labels" else f" {_when(node)}"
     text = _WHAT.get(node.aggregate, f"{node.aggregate} of `{{column}}` of the {{rows}}")
     return text.format(
         rows=rows,
@@ -162,6 +162,8 @@ def _meaning(node: Node, own: Mapping[str, str]) -> str:
 def _when(node: Node) -> str:
     """From when to when a row counts, told from the event backwards."""
     until = node.offset + node.lag
+    if node.source == "labels" and node.window is None and not until:
+        return "at any time"
     if node.window is None:
         return f"more than {format_duration(until)} ago" if until else "ever"
     if until:

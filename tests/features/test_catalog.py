@@ -71,7 +71,7 @@ def test_every_feature_has_a_sentence() -> None:
     assert all(entry.meaning and "{" not in entry.meaning for entry in entries)
     count = next(entry for entry in entries if entry.name == "n0")
     assert count.meaning == (
-        "how many rows of logins with this user and device as its `d` where ok == 0 from 2h to 1h ago"
+        "how many rows of logins with this user and device as its `d` from 2h to 1h ago where ok == 0"
     )
 
 
@@ -84,7 +84,8 @@ def test_every_feature_has_a_sentence() -> None:
         ("events", None, 0, 56, "events with this user more than 56d ago"),
         ("events", None, 0, 0, "events with this user ever"),
         ("cash", 7, 0, 0, "rows of cash with this user in the last 7d"),
-        ("labels", 30, 0, 0, "confirmed frauds with this user, confirmed in the last 30d, cleared since or not"),
+        ("labels", 30, 0, 0, "confirmed frauds with this user (confirmed in the last 30d, cleared since or not)"),
+        ("labels", None, 0, 0, "confirmed frauds with this user (confirmed at any time, cleared since or not)"),
     ],
 )
 def test_a_meaning_says_which_rows_count(source: str, window: int | None, offset: int, lag: int, says: str) -> None:
