@@ -83,8 +83,9 @@ def _separation(recipe: Recipe, tables: Tables, plan: FeaturePlan, reads: Reads,
         return {}
     frame = tables.events.frame.iloc[sample.rows]
     roles = forbidden_columns(recipe)  # held by the linter
-    spare = {recipe.events.time, *recipe.events.entities.values()} - reads.own
-    past = reads.past.get("events", frozenset()) - set(recipe.events.entities.values())
+    past = reads.past.get("events", frozenset())
+    spare = {recipe.events.time, *recipe.events.entities.values()} - reads.own - reads.keys - past
+    states = (reads.own | past) - set(recipe.events.entities.values())
     areas: Facts = {}
     for name in map(str, frame.columns):
         if name in roles or name in spare:
@@ -94,8 +95,8 @@ def _separation(recipe: Recipe, tables: Tables, plan: FeaturePlan, reads: Reads,
         if name in reads.own:
             areas[name] = round(area, 4)
         if area >= PERFECT:
-            too_good(name, area, name in reads.own or name in past, found)
-        elif name in reads.own:
+            too_good(name, area, name in reads.own | reads.keys | past, found)
+        elif name in states or name in reads.own:
             _pure(name, values, sample, found)
     for name, values in _derived(plan, frame, tables.events.time[sample.rows]):
         area = separation(values, sample.fraud)

@@ -24,10 +24,11 @@ _EVENT = "event."  # prefix of the current event's columns
 
 @dataclass(frozen=True)
 class Reads:
-    """Columns of the event itself (``own``, all of which are there), and of rows of history by stream (``past``)."""
+    """Columns that are there: of the event (``own``), its entities as ``keys``, and of history by stream (``past``)."""
 
     own: frozenset[str]
     past: Mapping[str, frozenset[str]]
+    keys: frozenset[str] = frozenset()
 
 
 def check_reads(recipe: Recipe, tables: Tables, plan: FeaturePlan, found: list[Finding]) -> Reads:
@@ -49,7 +50,12 @@ def check_reads(recipe: Recipe, tables: Tables, plan: FeaturePlan, found: list[F
         work.require(names, {*work.events, *made, *recipe.events.entities}, f"derive.{derived.name}", "events")
         work.own |= {name for name in names if name not in made}
     own = frozenset(name for name in work.own if name in work.events)
-    return Reads(own, {source: frozenset(names) for source, names in work.past.items()})
+    past = {source: frozenset(names) for source, names in work.past.items()}
+    return Reads(own, past, frozenset(work.keys) & frozenset(work.events))
+
+
+def _is_time(dtype: object) -> bool:
+    return getattr(dtype, "kind", "") in tuple("mM")
 
 
 class _Reading:
@@ -60,10 +66,13 @@ class _Reading:
         self.events = [str(name) for name in tables.events.frame.columns]
         self.own: set[str] = set()
         self.past: dict[str, set[str]] = {}
+        self.keys: set[str] = set()
 
     def history(self, item: Node | Network) -> None:
         """Columns of rows that a window or a network reads; they must be there, and be numbers where it computes."""
         what, source = f"feature `{item.name}`", item.source
+        entities = getattr(item, "keys", None) or (getattr(item, "of", ""),)
+        self.keys |= {self.recipe.events.entities.get(name, name) for name in entities}
         ends = getattr(item, "source_keys", None) or (*getattr(item, "links", ()), getattr(item, "of_column", ""))
         wanted = [name for name in (*ends, item.column) if name]
         for name in self.names(item.where) if item.where else ():
@@ -82,6 +91,9 @@ class _Reading:
         if kind in _NUMERIC and item.column in frame.columns and frame[item.column].dtype == object:
             message = f"{what} needs numbers, and `{item.column}` of {source} holds texts"
             self.found.append(Finding("breach", "features", message, "use distinct, or mend the column"))
+        elif kind in _NUMERIC and item.column in frame.columns and _is_time(frame[item.column].dtype):
+            message = f"{what} computes `{kind}` of `{item.column}` of {source}, which is a time"
+            self.found.append(Finding("breach", "features", message, "use since_last, since_first or age()"))
 
     def direct(self, names: list[str], what: str) -> None:
         """Columns of the event itself."""

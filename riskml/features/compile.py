@@ -111,9 +111,9 @@ class _Compilation:
                 self.report(f"tables.{table.name}.on", message)
             if not table.columns:
                 self.report(f"tables.{table.name}.columns", "names nothing to look up")
-            for column in table.columns:
+            for position, column in enumerate(table.columns):
                 name = f"{table.name}_{column}"
-                self.claim(name, f"tables.{table.name}.columns")
+                self.claim(name, f"tables.{table.name}.columns[{position}]")
                 yield Lookup(name, table.name, key, table.key, column, table.valid_from)
 
     def nodes(self, group: FeatureGroup, key: str) -> Iterator[Node]:

@@ -167,6 +167,31 @@ CASES: dict[str, tuple[Callable[[World], None], str, str]] = {
         "warning",
         "`reason` has values that only frauds have",
     ),
+    "a label under another name as an entity": (
+        both(
+            column("scenario", lambda w: np.where(frauds(w), 2, 0)),
+            lambda w: change(events__entities={**w.recipe.events.entities, "sc": "scenario"})(w),
+            change(features=(FeatureGroup("events", ("count",), by=(("sc",),), over=(DAY,)),), derive={}),
+        ),
+        "breach",
+        "`scenario` alone separates",
+    ),
+    "a state in a filter that frauds alone reach": (
+        both(
+            column("state", lambda w: np.where(frauds(w) & (np.arange(ROWS) % 2 == 0), "reversed", "done")),
+            change(
+                features=(FeatureGroup("events", ("count",), by=(("user",),), name="x", where="state == 'done'"),),
+                derive={},
+            ),
+        ),
+        "warning",
+        "`state` has values that only frauds have",
+    ),
+    "a sum of times": (
+        change(features=(FeatureGroup("events", ("sum(at)",), by=(("user",),), over=(DAY,)),), derive={}),
+        "breach",
+        "feature `user_events_sum_at_1d` computes `sum` of `at` of events, which is a time",
+    ),
     "labels by the clock of the events": (
         known_at_once,
         "breach",
