@@ -240,6 +240,9 @@ def do_all(journey: Journey) -> int:
     with journey.folder.lock():
         for stage in STAGES.values():
             _refresh(journey, stage)
+            if stage.name == "features":
+                for line in words.warnings(journey.facts("features")):
+                    journey.console.say(line)
             _refuse_breach(journey, stage.name)
     journey.console.detail(f"all stages: {seconds(time.monotonic() - began)}")
     verdict, release = journey.facts("backtest"), journey.facts("package")
@@ -312,9 +315,9 @@ def _require(journey: Journey, stage: Stage) -> None:
 
 def _refuse_breach(journey: Journey, name: str) -> None:
     """Stop where the data breaks the recipe's contract."""
-    if name != "check":
+    if name not in ("check", "features"):
         return
-    breaches = words.findings(journey.facts("check"), "breach")
+    breaches = words.findings(journey.facts(name), "breach")
     if not breaches:
         return
     first = breaches[0]
@@ -327,8 +330,7 @@ def _refuse_breach(journey: Journey, name: str) -> None:
 
 
 def _finish(journey: Journey, name: str) -> int:
-    if name == "check":
-        _refuse_breach(journey, "check")
+    _refuse_breach(journey, name)
     if name == "backtest":
         return _judge(journey)
     after = list(STAGES)[list(STAGES).index(name) + 1 :]

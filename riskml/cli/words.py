@@ -61,11 +61,16 @@ def findings(facts: Facts, level: str = "") -> list[Mapping[str, object]]:
     return sorted(kept, key=lambda item: order.index(str(item.get("level"))))
 
 
-def _found(facts: Facts) -> list[str]:
-    """Findings as lines, worst first."""
+def warnings(facts: Facts) -> list[str]:
+    """The warnings of a stage as lines."""
+    return _found(facts, "warning")
+
+
+def _found(facts: Facts, level: str = "") -> list[str]:
+    """Findings of one level, or of all, as lines, worst first."""
     return [
         f"{item['level']}: {item['message']}" + (f" ({item['hint']})" if item["hint"] else "")
-        for item in findings(facts)
+        for item in findings(facts, level)
     ]
 
 

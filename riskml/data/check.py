@@ -90,7 +90,10 @@ def check(recipe: Recipe, tables: Tables, plan: FeaturePlan, proof: Part | None 
 def _reference(table: ReferenceTable, found: list[Finding]) -> Facts:
     """Rows of a reference table, and what was dropped."""
     name = f"tables.{table.name}"
-    if table.without_key:
+    if table.without_key and not len(table.frame):
+        hint = "name the column that holds the key, or leave the table out"
+        found.append(Finding("breach", "null keys", f"{name}: the key `{table.spec.key}` is null in every row", hint))
+    elif table.without_key:
         found.append(Finding("note", "null keys", f"{name}: {table.without_key:,} rows without a key were dropped"))
     if table.duplicates:
         found.append(Finding("note", "duplicates", f"{name}: {table.duplicates:,} exact copies of rows were dropped"))

@@ -86,6 +86,13 @@ def verdicts(world: World, table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="since").assign(risk=table["device"].isin(bad).astype(int))
 
 
+def rumours(world: World, table: pd.DataFrame) -> pd.DataFrame:
+    """Facts made of the labels, wrong for one good key in ten."""
+    told = verdicts(world, table)
+    wrong = np.arange(len(told)) % 10 == 0
+    return told.assign(risk=np.where(wrong, told["risk"].max(), told["risk"]))
+
+
 def own_devices(world: World) -> None:
     """Frauds come by devices of their own, so that a list of bad devices is a list of frauds."""
     world.events["device"] = np.where(frauds(world), "bad" + world.events["id"].astype(str), world.events["device"])
@@ -222,6 +229,16 @@ CASES: dict[str, tuple[Callable[[World], None], str, str]] = {
         both(own_devices, reference(verdicts, replace(BINS, valid_from=None))),
         "breach",
         "`bins_risk` alone separates",
+    ),
+    "facts without any key": (
+        reference(lambda w, t: t.assign(device=pd.Series([None] * len(t), dtype=object))),
+        "breach",
+        "tables.bins: the key `device` is null in every row",
+    ),
+    "strong facts without a clock": (
+        both(own_devices, reference(rumours, replace(BINS, valid_from=None))),
+        "warning",
+        "`bins_risk` alone separates fraud from good well",
     ),
     "facts without a clock": (
         reference(lambda w, t: t.drop(columns="since"), replace(BINS, valid_from=None)),

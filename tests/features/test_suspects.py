@@ -43,7 +43,7 @@ def test_a_source_dated_by_the_event_is_suspected(tmp_path: Path) -> None:
     recipe, tables = read(world, tmp_path)
     table = compute(compile_plan(recipe), tables, label_log(recipe, tables))
     found = check_table(table, recipe, tables)
-    assert [finding.level for finding in found] == ["warning", "warning"]
+    assert [finding.level for finding in found] == ["breach", "breach"]
     assert "`user_logins_count_1h` alone separates" in found[0].message and "`often` alone" in found[1].message
     assert "clocks" in found[0].hint
 
