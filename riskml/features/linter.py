@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from riskml.recipe.spec import Recipe
 
 _TOPIC = "point in time"
+_OWN_HINT = 'use source = "events" with `rate`, or source = "labels"'
 _COUNTED = ("last_k", "outcome_k", "decay")  # aggregates with a parameter above 0
 
 
@@ -116,6 +117,9 @@ class _Proof:
         if spec.valid_from != item.valid_from:
             message = f"{what} reads tables.{item.table} by another clock than the recipe's `valid_from`"
             self.breach(item.name, message, "compile the plan again")
+        if item.column == self.recipe.labels.label and not self.is_label_file(spec.path):
+            message = f"{what} looks up `{item.column}`, which has the name of the label"
+            self.breach(item.name, message, _OWN_HINT)
         if self.is_label_file(spec.path):
             message = f"{what} reads the labels' own table, whose facts are known only after the event"
             self.breach(item.name, message, 'use source = "labels", `rate` or `last_k(label, k)`')
@@ -197,6 +201,9 @@ class _Proof:
             message = f"{what} reads the labels' own table as the source `{source}`, not by when they were known"
             hint = f"give the source available_at = {known_at!r}" if known_at else 'use source = "labels"'
             self.breach(name, message, hint)
+        if stream.path == self.recipe.events.path and "://" not in stream.path:
+            message = f"{what} reads the events' own table as the source `{source}`, without the clocks of its columns"
+            self.breach(name, message, _OWN_HINT)
 
     def window(self, name: str, window: int | None, what: str) -> None:
         if window is not None and window <= 0:
@@ -230,6 +237,12 @@ class _Proof:
         if source == "events" and column in self.outcomes:
             message = f"`{column}` {self.outcomes[column]} and is read {how} without the clock of the labels"
             self.breach(name, message, 'use `rate`, `last_k(label, k)` or source = "labels"')
+        stream, labels = self.recipe.sources.get(source), self.recipe.labels
+        if stream is None or column != labels.label:
+            return
+        if labels.known_at is None or labels.known_at not in (stream.time, stream.available_at):
+            message = f"`{column}` of `{source}` has the name of the label and is read {how}"
+            self.breach(name, message, _OWN_HINT)
 
     def reads(self, text: str, name: str, what: str) -> tuple[str, ...]:
         try:

@@ -291,6 +291,22 @@ def test_the_labels_file_is_read_by_its_own_clock(stream: dict[str, object], fin
     ]
 
 
+def test_outcomes_are_not_read_through_a_source_or_a_table() -> None:
+    """The events' own file as a source, and a column named like the label in a source or a table, are breaches."""
+    made = sound()
+    own = replace(made, sources={"logins": replace(made.sources["logins"], path=made.events.path)})
+    told = [finding for finding in lint(compile_plan(own), own).findings if "the events' own table" in finding.message]
+    assert len(told) == 1 and told[0].level == "breach" and "`rate`" in told[0].hint
+    part = linted(with_node("user_same_count_ever", where="is_fraud == 1"))
+    assert [f.message for f in part.findings] == [
+        "`is_fraud` of `logins` has the name of the label and is read in the filter of `user_same_count_ever`"
+    ]
+    part = linted(with_lookup(column="is_fraud"))
+    assert [f.message for f in part.findings] == [
+        "feature `bin_country` looks up `is_fraud`, which has the name of the label"
+    ]
+
+
 def test_confirmed_frauds_may_be_read_by_any_column() -> None:
     """The stream "labels" holds a row only once its fraud is known, so its label column leaks nothing."""
     node = Node("n", "labels", ("user",), ("user_id",), "is_fraud == 1", DAY, 0, "mean", "is_fraud")
