@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from riskml.cli.words import lines
+from riskml.cli.words import lines, warnings
 
 FINDING = {"level": "note", "topic": "ties", "message": "events: some", "hint": "look"}
 
@@ -26,3 +26,9 @@ def test_older_facts_read_as_before() -> None:
     ]
     assert lines("features", {"features": 2, "rows": 7}) == ["features: 2 features of 7 events"]
     assert lines("features", {"features": 2, "rows": 7, "findings": [FINDING]})[0] == "note: events: some (look)"
+
+
+def test_warnings_alone_are_lines() -> None:
+    """Of the findings of a stage, the warnings are given with their hints, and nothing else."""
+    found = [{"level": level, "message": "m", "hint": "h"} for level in ("note", "warning", "breach")]
+    assert warnings({"findings": found}) == ["warning: m (h)"]

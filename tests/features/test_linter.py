@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from riskml.data.findings import Part
+from riskml.errors import RecipeError
 from riskml.features.compile import compile_plan
 from riskml.features.linter import lint
 from riskml.features.naming import MEASURES
@@ -320,3 +321,11 @@ def test_every_item_of_a_plan_is_looked_at() -> None:
     lookup = Lookup("l", "bin", "status", "bin", "country", "since")
     plan = FeaturePlan((node,), (Derived("d", "status"),), ("event_id",), (lookup,), (network,))
     assert lint(plan, sound()).facts["unproved"] == ["event_id", "l", "n", "g", "d"]
+
+
+def test_a_column_looked_up_twice_is_refused() -> None:
+    """A reference table that names one column twice is refused at the second place."""
+    made = sound()
+    twice = replace(made, tables={"bin": replace(made.tables["bin"], columns=("country", "country"))})
+    with pytest.raises(RecipeError, match=r"already made by tables\.bin\.columns\[0\]"):
+        compile_plan(twice)
