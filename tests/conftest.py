@@ -11,7 +11,6 @@ import pytest
 
 from tests.walk import Step, Walk, take_walk
 
-
 LONGEST = ("test_conformance.py", "test_conformance_disk.py", "test_readme.py", "test_recipes.py", "test_disk.py")
 
 
