@@ -2,7 +2,7 @@
 
 An engine is a function from a ``World`` to its nodes with their values, one per event in the order of the events: add
 it to ``ENGINES`` and it is held to the same page. Values that cancel (``decay``, ``trend``) are compared on the scale
-of what would not. The disk engine is held to the local one's bits over as many logs in ``test_conformance_disk``,
+of what would not. The disk engine is held to the local one's bits in ``test_conformance_disk``,
 networks to their own oracle in ``features/test_network`` and ``features/test_online``.
 """
 
