@@ -66,9 +66,9 @@ def withdrawals(
             "event_id": _numbered("w", np.arange(len(moves)), 6),
             "event_time": _when(moves.time),
             "user_id": _numbered("u", moves.user, 5),
-            "device_id": moves.device.where(rng.random(len(moves)) >= 0.03).map(device).astype("str"),
-            "ip": moves.ip.map(ip).astype("str"),
-            "to_address": moves.address.map(address).astype("str"),
+            "device_id": moves.device.where(rng.random(len(moves)) >= 0.03).map(device).astype(object),
+            "ip": moves.ip.map(ip).astype(object),
+            "to_address": moves.address.map(address).astype(object),
             "channel": _words(CHANNELS, moves.channel),
             "asset": _words(ASSETS, moves.asset),
             "amount_usd": moves.amount,
@@ -105,8 +105,8 @@ def sessions(rng: np.random.Generator, rows: pd.DataFrame, device: dict[int, str
             "session_time": _when(rows.time),
             "ingested_at": _when(arrived),
             "user_id": _numbered("u", rows.user, 5),
-            "device_id": rows.device.map(device).astype("str"),
-            "ip": rows.ip.map(ip).astype("str"),
+            "device_id": rows.device.map(device).astype(object),
+            "ip": rows.ip.map(ip).astype(object),
             "seconds": rows.seconds.astype(float),
             "remote": rows.remote.astype(np.int8),
         }
@@ -124,7 +124,7 @@ def changes(rng: np.random.Generator, rows: pd.DataFrame, address: dict[int, str
             "ingested_at": _when(arrived),
             "user_id": _numbered("u", rows.user, 5),
             "kind": _words(KINDS, rows.kind),
-            "to_address": rows.address.map(address).astype("str"),
+            "to_address": rows.address.map(address).astype(object),
         }
     )
 
