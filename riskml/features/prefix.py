@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskml.features.compiled import kernel
+from riskml.features.kernels import two_sum
 
 Ints = npt.NDArray[np.int64]
 Slots = npt.NDArray[np.uint64]  # unsigned, so that compiled code need not ask about negative indices
@@ -26,14 +27,6 @@ _SPLIT = 2.0**27 + 1.0  # cuts a float into halves whose products are exact (Vel
 _CLOSE = 2.0**-50  # relative error allowed to a sum
 _NEAR = 2.0**-44  # relative error allowed to a variance
 _SMALLEST = 1e-120  # below it the rounding error of a square may underflow
-
-
-@kernel
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """a + b exactly, as a rounded sum and what the rounding lost."""
-    s = a + b
-    v = s - a
-    return s, (a - (s - v)) + (b - v)
 
 
 @kernel
