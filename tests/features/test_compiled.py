@@ -112,12 +112,10 @@ def test_damaged_code_is_thrown_away(cache: Path, ending: str, damage: bytes) ->
 
     half(np.arange(3))
     (damaged,) = cache.rglob(f"test_compiled.*half-*.{ending}")
-    good = damaged.stat().st_size
     damaged.write_bytes(damage)
     again = kernel(half.py_func)
     assert again(np.arange(3)).tolist() == [0.0, 0.5, 1.0]
     assert sum(again.stats.cache_hits.values()) == 0
-    assert damaged.stat().st_size == good
     third = kernel(half.py_func)
     assert third(np.arange(3)).tolist() == [0.0, 0.5, 1.0]
     assert sum(third.stats.cache_hits.values()) == 1
