@@ -75,7 +75,7 @@ def build_release(
     Args:
         out: an existing folder.
         model: the model the verdict is on.
-        verdict: facts of the backtest (``riskml.backtest/1``).
+        verdict: facts of the backtest (``riskml.backtest/2``).
         threat: name of the threat; also of the release, unless ``name`` is given.
         name: name of the release.
         version: version of the release.

@@ -1,6 +1,6 @@
 """What the facts of a backtest allow a release to do.
 
-In go the facts as ``riskml.backtest/1``; out comes the stage: "replace" if REPLACE passed, else "add" if ADD passed,
+In go the facts as ``riskml.backtest/2``; out comes the stage: "replace" if REPLACE passed, else "add" if ADD passed,
 else "shadow". Facts about another model are refused.
 """
 

@@ -16,7 +16,7 @@ from riskml.evidence.backtest.words import money, share, signed, span
 
 __all__ = ["SCHEMA", "markdown", "page"]
 
-SCHEMA = "riskml.backtest/1"
+SCHEMA = "riskml.backtest/2"
 
 REQUEST = {
     "replace": "Let the model decide instead of the rule, at the frozen threshold.",

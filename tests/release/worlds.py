@@ -123,7 +123,7 @@ def make_model(plan: FeaturePlan, frame: pd.DataFrame, bag: int = 2, seed: int =
 def make_verdict(model: Model, add: str = "PASS", replace: str = "INCONCLUSIVE") -> dict[str, object]:
     """As much of a backtest's facts as a release reads."""
     return {
-        "schema": "riskml.backtest/1",
+        "schema": "riskml.backtest/2",
         "hashes": {"model": model.digest},
         "headline": f"ADD {add}, REPLACE {replace}",
         "add": {"word": add},

@@ -27,7 +27,7 @@ def facts() -> dict[str, Any]:
     week |= {"value_low": -5.0, "value_high": 20.0, "insults_low": 1.0, "insults_high": 1.0}
     policy = {"alerts": 40, "alerts_per_day": 1.4, "seen": 0.5, "precision": one, "value_share": open_}
     return {
-        "schema": "riskml.backtest/1",
+        "schema": "riskml.backtest/2",
         "threat": "<script>alert(1)</script>|x",
         "question": "replace",
         "headline": "INCONCLUSIVE: REPLACE waits for 56 releases",

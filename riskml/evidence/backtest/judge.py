@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "Backtest", "Judgement", "backtest", "judge"]
 
-SCHEMA = "riskml.backtest/1"
+SCHEMA = "riskml.backtest/2"
 
 Floats = npt.NDArray[np.float64]
 

@@ -93,7 +93,7 @@ def test_a_strong_model_passes_and_the_facts_are_json() -> None:
     facts = run(recipe(), chance=0.8)
     assert (facts.judgement.replace.word, facts.exit_code) == ("PASS", 0)
     body = facts.to_dict()
-    assert body["schema"] == "riskml.backtest/1" and "judgement" not in body
+    assert body["schema"] == "riskml.backtest/2" and "judgement" not in body
     assert json.loads(json.dumps(body, allow_nan=False)) == body
     assert facts.headline.startswith("PASS: REPLACE passed: value caught ")
     assert {row["name"] for row in body["swap"]} == {"both", "model only", "rule only", "neither"}  # type: ignore[attr-defined,index]
