@@ -46,6 +46,7 @@ class Incumbent:
         agreement: share of events where the replayed text says what the log says, None without both.
         replayed: ``fired`` is the replay, because the log does not say.
         notes: what a reader should know about the log, in whole sentences.
+        logged: what the log's rule fired on where ``fired`` is that of a rival; None where they are the same.
     """
 
     name: str
@@ -60,6 +61,12 @@ class Incumbent:
     agreement: float | None
     replayed: bool
     notes: tuple[str, ...] = ()
+    logged: Bools | None = None
+
+    @property
+    def blocks(self) -> Bools:
+        """What the log's rule fired on, whoever is compared: its blocks are why outcomes are unknown [n]."""
+        return self.fired if self.logged is None else self.logged
 
     @property
     def comparable(self) -> Bools:
@@ -69,7 +76,7 @@ class Incumbent:
     @property
     def stopped(self) -> Bools:
         """Events the rule or another control kept from going through [n]."""
-        return np.asarray((self.fired & ~self.released) | self.other_control)
+        return np.asarray((self.blocks & ~self.released) | self.other_control)
 
 
 def incumbent(recipe: Recipe, tables: Tables) -> Incumbent | None:

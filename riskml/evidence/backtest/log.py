@@ -174,6 +174,7 @@ def sample(
         "model": margins[rows] >= points.replace,
         "extra": extra,
         "rule": fired,
+        "blocks": inc.blocks[rows],
         "released": inc.released[rows],
         "chance": inc.release_chance[rows],
         "fraud": fraud,
@@ -213,18 +214,20 @@ def _folded(
     spec = recipe.backtest.episode
     assert spec is not None
     folding = episodes(recipe, tables, rows)
-    seen = ~events["rule"] | events["released"] | (not inc.enforced)
+    blocks = events["blocks"]
+    seen = ~blocks | events["released"] | (not inc.enforced)
     gone = seen & (events["fraud"] == 1)
     early = folding.until(gone)
-    alert, value = events["rule"] & early, events["value"]
-    fired, rule = folding.first_where(alert), folding.any(alert)
-    chance = np.where(rule, events["chance"][fired], np.nan)
-    known = folding.any(gone & ~events["rule"]) | (folding.any(gone) & np.isnan(chance))
+    alert, value = blocks & early, events["value"]
+    fired, stopped, rule = folding.first_where(alert), folding.any(alert), folding.any(events["rule"] & early)
+    chance = np.where(stopped, events["chance"][fired], np.nan)
+    known = folding.any(gone & ~blocks) | (folding.any(gone) & np.isnan(chance))
     folded = {
         "model": folding.any(events["model"] & early),
         "extra": folding.any(events["extra"] & early) & ~rule,
         "rule": rule,
-        "released": events["released"][fired] & rule,
+        "blocks": stopped,
+        "released": events["released"][fired] & stopped,
         "chance": chance,
         "known": known,
         "fraud": np.where(known, np.int8(1), folding.outcome(events["fraud"], seen)).astype(np.int8),

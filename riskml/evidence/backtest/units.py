@@ -27,9 +27,10 @@ class Units:
     Args:
         model: the model alerts at its frozen threshold (REPLACE).
         extra: the model adds an alert where the rule let through (ADD).
-        rule: the rule fired.
-        sampled: stopped unless released by a logged chance.
-        closed: stopped without a logged chance.
+        rule: the rule fired, or the rival in its place.
+        sampled: stopped by the log's rule unless released by a logged chance; if a rival is compared, these and the
+            closed ones may be alerts of both sides, of either or of neither.
+        closed: stopped by it without a logged chance.
         weight: 1 for open units, 1/chance for released ones, 0 for the unseen.
         fraud: independent outcome of seen units: 1, 0 or -1 unknown.
         alert_fraud: outcome by independent or alert labels: 1, 0 or -1 none; valid among alerts.
@@ -110,12 +111,15 @@ def pack(
     ways: tuple[str, ...],
     events: Int64 | None = None,
     known: Bools | None = None,
+    blocks: Bools | None = None,
 ) -> Units:
     """Units from what the log says about each event or episode; ``chance`` is NaN where none was logged.
 
     ``known`` units are frauds that went through whatever the rule did to another attempt: open, and counted once.
+    ``blocks`` is what the log's own rule fired on, where ``rule`` is a rival that enforced nothing.
     """
-    stopped = rule & enforced if known is None else rule & enforced & ~known
+    fired = rule if blocks is None else blocks
+    stopped = fired & enforced if known is None else fired & enforced & ~known
     closed = stopped & np.isnan(chance)
     sampled = stopped & ~closed
     weight = np.where(stopped, 0.0, 1.0)
