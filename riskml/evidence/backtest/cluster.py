@@ -1,8 +1,9 @@
-"""Which rows depend on each other: clusters of events that share a user, a device or a drop address.
+"""Which rows depend on each other: clusters of events whose frauds share a customer, a device or a drop address.
 
-In go one code array per named entity (-1 for none); out come group codes, first the connected groups of all entities
-together, then each entity alone. Values shared by too many (carrier addresses, hot wallets) link nothing, unless most
-of what they touch is known fraud: a drop address is a link however many victims it has.
+In go one code array per named entity (-1 for none); out come group codes, first the groups that known frauds join,
+then each entity alone. Only known frauds link: good rows belong to their own customer, whatever addresses they share,
+or a payment graph would be one cluster. Values shared by too many (carrier addresses, hot wallets) link nothing,
+unless most of what is known of them is fraud: a drop address is a link however many victims it has.
 """
 
 from __future__ import annotations
@@ -21,65 +22,83 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 
-def cluster(entities: Mapping[str, Int64], known_fraud: Bools) -> tuple[Int64, tuple[str, ...]]:
+def cluster(
+    entities: Mapping[str, Int64], known_fraud: Bools, told: Bools | None = None
+) -> tuple[Int64, tuple[str, ...]]:
     """Group codes [ways, n] and what each way clusters by; the first named entity is primary and never a hub.
 
-    Rows without an entity stand alone under it. Without entities every row is its own cluster.
+    Two primary entities are one group if a chain of known frauds that share values leads from one to the other; every
+    row is in the group of its primary entity, and alone where it has none. Without entities each row is its own.
+    ``told`` marks rows with a known outcome [n]: only they say whether a much shared value is a drop address.
     """
     n = len(known_fraud)
-    alone = np.arange(n, dtype=np.int64)
     if not entities:
-        return alone[None, :], ("row",)
+        return np.arange(n, dtype=np.int64)[None, :], ("row",)
     names = tuple(entities)
     primary = _alone_where_null(entities[names[0]])
-    linked = {name: _without_hubs(entities[name], primary, known_fraud) for name in names[1:]}
-    single = [primary, *(_alone_where_null(linked[name]) for name in names[1:])]
     if len(names) == 1:
         return primary[None, :], names
-    joined = _connected(single, n)
-    return np.stack([joined, *single]), ("+".join(names), *names)
+    linked = [_without_hubs(entities[name], primary, known_fraud, told) for name in names[1:]]
+    bad = np.flatnonzero(known_fraud)
+    joined = _joined(primary, bad, [codes[bad] for codes in linked])
+    return np.stack([joined, primary, *map(_alone_where_null, linked)]), ("+".join(names), *names)
 
 
 def effective(groups: Int64, count: Floats) -> float:
     """Effective number of clusters, (sum)^2 / sum of squares of the clusters' counts; 0 without any."""
-    rows = count != 0
-    if not rows.any():
+    rows = np.flatnonzero(count)
+    if not len(rows):
         return 0.0
     sums = np.bincount(np.unique(groups[rows], return_inverse=True)[1], count[rows])
     return float(sums.sum() ** 2 / (sums**2).sum())
 
 
 def _alone_where_null(codes: Int64) -> Int64:
-    """Codes from 0, with a fresh code for each row that has no entity."""
+    """Codes from 0 without gaps, with a fresh code for each row that has no entity."""
     null = codes < 0
-    dense = np.unique(np.where(null, -1, codes), return_inverse=True)[1].astype(np.int64)
-    dense[null] = dense.max(initial=0) + 1 + np.arange(int(null.sum()))
-    return dense
+    shifted = np.where(null, 0, codes + 1)
+    present = np.zeros(int(shifted.max(initial=0)) + 1, bool)
+    present[shifted] = True
+    present[0] = False
+    dense = (np.cumsum(present) - 1)[shifted]
+    dense[null] = int(present.sum()) + np.arange(int(null.sum()))
+    return np.asarray(dense, np.int64)
 
 
-def _without_hubs(codes: Int64, primary: Int64, known_fraud: Bools) -> Int64:
-    """Codes with -1 for values that more than ``HUB`` primaries share, unless most of their rows are frauds."""
+def _without_hubs(codes: Int64, primary: Int64, known_fraud: Bools, told: Bools | None) -> Int64:
+    """Codes with -1 for values that more than ``HUB`` primaries share, unless most known outcomes there are frauds."""
     rows = np.flatnonzero(codes >= 0)
     if not len(rows):
         return codes
-    pairs = np.unique(np.stack([codes[rows], primary[rows]]), axis=1)
-    size = int(codes.max()) + 1
-    shared = np.bincount(pairs[0], minlength=size)
-    touched = np.bincount(codes[rows], minlength=size)
-    bad = np.bincount(codes[rows], known_fraud[rows], minlength=size)
-    hub = (shared > HUB) & (2 * bad <= touched)
+    own, size = codes[rows], int(codes.max()) + 1
+    crowded = np.bincount(own, minlength=size) > HUB  # only a value of many rows can have many primaries
+    some = rows[crowded[own]]
+    width = int(primary.max()) + 1
+    pairs = np.unique(codes[some] * width + primary[some])
+    shared = np.bincount(pairs // width, minlength=size)
+    outcomes = np.bincount(own, None if told is None else told[rows], size)
+    bad = np.bincount(own, known_fraud[rows], size)
+    hub = (shared > HUB) & (2 * bad <= outcomes)
     return np.where((codes >= 0) & hub[np.maximum(codes, 0)], -1, codes)
 
 
-def _connected(ways: list[Int64], n: int) -> Int64:
-    """Connected groups of rows that share a code in any way, by repeated lowering of labels until nothing moves."""
-    label = np.arange(n, dtype=np.int64)
+def _joined(primary: Int64, bad: Int64, links: list[Int64]) -> Int64:
+    """Group of every row: its primary's, where primaries of the frauds ``bad`` that share a link value are one.
+
+    By repeated lowering of the frauds' labels until nothing moves.
+    """
+    own = primary[bad]
+    ways = [np.unique(own, return_inverse=True)[1], *map(_alone_where_null, links)]
+    label = np.arange(len(bad), dtype=np.int64)
     while True:
         before = label
         for codes in ways:
-            least = np.full(int(codes.max(initial=-1)) + 1, n, np.int64)
+            least = np.full(int(codes.max(initial=-1)) + 1, len(bad), np.int64)
             np.minimum.at(least, codes, label)
             label = least[codes]
         label = label[label]
         if np.array_equal(label, before):
-            return np.unique(label, return_inverse=True)[1].astype(np.int64)
+            break
+    group = np.arange(int(primary.max(initial=-1)) + 1, dtype=np.int64)
+    group[own] = own[label]  # a joined group bears the code of its first fraud's primary
+    return _alone_where_null(group[primary])

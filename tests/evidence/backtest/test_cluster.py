@@ -12,26 +12,27 @@ from riskml.evidence.backtest.cluster import HUB, cluster, effective
 codes = st.integers(-1, 5)
 
 
-def slow_groups(ways: list[list[int]]) -> list[set[int]]:
-    n = len(ways[0])
+def slow_groups(ways: list[list[int]], fraud: list[bool]) -> list[set[int]]:
+    """Rows of one primary stay together; frauds that share any value join everything that hangs on them."""
+    n = len(fraud)
     groups = [{i} for i in range(n)]
-    for codes_ in ways:
+    for place, codes_ in enumerate(ways):
         for i in range(n):
             for j in range(i):
-                if codes_[i] == codes_[j] >= 0:
+                if codes_[i] == codes_[j] >= 0 and (place == 0 or (fraud[i] and fraud[j])):
                     merged = groups[i] | groups[j]
                     for k in merged:
                         groups[k] = merged
     return groups
 
 
-@given(st.lists(st.tuples(codes, codes, codes), min_size=1, max_size=14))
-def test_connected_rows_share_a_group(rows: list[tuple[int, int, int]]) -> None:
-    """Two rows are in one group exactly when a chain of shared values joins them."""
-    columns = [list(column) for column in zip(*rows, strict=True)]
+@given(st.lists(st.tuples(codes, codes, codes, st.booleans()), min_size=1, max_size=14))
+def test_known_frauds_join_their_customers(rows: list[tuple[int, int, int, bool]]) -> None:
+    """Two rows are in one group exactly when a chain of customers, linked by frauds that share a value, joins them."""
+    *columns, fraud = (list(column) for column in zip(*rows, strict=True))
     entities = {name: np.array(column) for name, column in zip("uda", columns, strict=True)}
-    groups, ways = cluster(entities, np.zeros(len(rows), bool))
-    slow = slow_groups(columns)
+    groups, ways = cluster(entities, np.array(fraud, bool))
+    slow = slow_groups(columns, fraud)
     assert ways == ("u+d+a", "u", "d", "a")
     for i in range(len(rows)):
         assert {int(j) for j in np.flatnonzero(groups[0] == groups[0][i])} == slow[i]
@@ -41,13 +42,32 @@ def test_connected_rows_share_a_group(rows: list[tuple[int, int, int]]) -> None:
             assert {int(j) for j in np.flatnonzero(way == way[i])} == same
 
 
-@pytest.mark.parametrize(("bad", "joined"), [(0, False), (HUB + 1, True)])
+def test_a_payment_graph_stays_in_pieces() -> None:
+    """Everybody pays everybody here; only the frauds of two senders to one receiver make them one cluster."""
+    rng = np.random.default_rng(1)
+    sender, receiver = np.r_[[0, 1, 2], rng.integers(0, 300, 2000)], np.r_[[7, 7, 8], rng.integers(0, 300, 2000)]
+    fraud = np.arange(2003) < 3
+    groups, _ = cluster({"sender": sender, "receiver": receiver}, fraud)
+    first = groups[0]
+    assert first[0] == first[1] != first[2]
+    assert len(np.unique(first)) == len(np.unique(sender)) - 1
+
+
+@pytest.mark.parametrize(("bad", "joined"), [(4, False), (HUB + 1, True)])
 def test_a_shared_value_links_unless_it_is_a_hub(bad: int, joined: bool) -> None:
-    """An address of more users than a hub may have links nothing, unless most of its rows are known frauds."""
-    n = HUB + 1
+    """Frauds at a value of more users than a hub may have link nothing, unless most rows there are known frauds."""
+    n = 2 * HUB
     fraud = np.arange(n) < bad
     groups, _ = cluster({"user": np.arange(n), "address": np.zeros(n, np.int64)}, fraud)
-    assert (len(np.unique(groups[0])) == 1) is joined
+    assert (len(np.unique(groups[0])) == n - bad + 1) is joined
+
+
+def test_what_nobody_knows_of_a_drop_address_makes_it_no_hub() -> None:
+    """A rule that stopped most payments to an address hides their outcomes; the few known ones still tell."""
+    n, fraud = 2 * HUB, np.arange(2 * HUB) < 4
+    entities = {"user": np.arange(n), "address": np.zeros(n, np.int64)}
+    assert len(np.unique(cluster(entities, fraud)[0][0])) == n
+    assert len(np.unique(cluster(entities, fraud, np.arange(n) < 6)[0][0])) == n - 3
 
 
 def test_the_first_entity_is_never_a_hub() -> None:
