@@ -182,6 +182,7 @@ def sample(
         "value": value if priced else np.ones(len(rows)),  # without amounts frauds are judged by their number
         "time": time[rows],
         "groups": groups,
+        "score": margins[rows],
     }
     others = {name: alert[rows] for name, alert in policies.items()}
     if recipe.backtest.episode is not None:
@@ -235,6 +236,7 @@ def _folded(
         "value": folding.total(value) if spec.value == "sum" else folding.most(value),
         "time": events["time"][folding.first],
         "groups": events["groups"][:, folding.first],
+        "score": folding.most(events["score"]),
         "events": np.diff(np.append(folding.starts, len(rows))),
     }
     return folded, {name: folding.any(found & early) for name, found in others.items()}

@@ -39,6 +39,7 @@ class Units:
         groups: one cluster code per way to cluster [ways, n]; the first is connected groups of all named entities.
         ways: what each row of ``groups`` clusters by.
         events: events folded into the unit.
+        score: the model's raw margin, the greatest of the attempts; 0 where nobody says.
     """
 
     model: Bools
@@ -54,6 +55,7 @@ class Units:
     groups: Int64
     ways: tuple[str, ...]
     events: Int64
+    score: Floats
 
     def __len__(self) -> int:
         return len(self.model)
@@ -112,6 +114,7 @@ def pack(
     events: Int64 | None = None,
     known: Bools | None = None,
     blocks: Bools | None = None,
+    score: Floats | None = None,
 ) -> Units:
     """Units from what the log says about each event or episode; ``chance`` is NaN where none was logged.
 
@@ -139,4 +142,5 @@ def pack(
         groups=groups,
         ways=ways,
         events=np.ones(len(model), np.int64) if events is None else events,
+        score=np.zeros(len(model)) if score is None else score,
     )
