@@ -18,7 +18,7 @@ from riskml.recipe.durations import parse_duration
 # TOML keys that are no Python names, or that read better in the singular.
 _KEYS = {("RuleVersion", "since"): "from", ("Rule", "versions"): "version"}
 # Keys where one string stands for a list of one.
-_LONE = {"by", "over", "compute", "cluster_by", "inputs", "pii", "missing", "link", "columns"}
+_LONE = {"by", "over", "compute", "cluster_by", "inputs", "pii", "missing", "link", "columns", "segments"}
 
 
 class Wrong(Exception):

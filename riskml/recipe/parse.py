@@ -298,7 +298,13 @@ def _references(recipe: spec.Recipe, problems: Problems) -> None:
     for name in recipe.backtest.episode.by if recipe.backtest.episode else ():
         if name not in entities:
             problems.add("backtest.episode.by", f"`{name}` is no entity of the events", near_matches(name, entities))
+    episode = recipe.backtest.episode
+    if episode is not None and not spec.EPISODE_VALUE.fullmatch(episode.value):
+        hint = 'write "max", "sum", or "min(sum, COLUMN)" with a column of the events such as balance_usd'
+        problems.add("backtest.episode.value", f"`{episode.value}` is not a choice here", hint)
     labels = recipe.labels
+    if labels.threat is not None and labels.path is None:
+        problems.add("labels.threat", "is a column of the label table, and `labels.path` names none")
     if labels.path is None and labels.label is None:
         problems.add("labels", "needs `path` (a table of labels) or `label` (a column of the events)")
     if labels.path is not None:
@@ -320,6 +326,7 @@ def _expressions(recipe: spec.Recipe, problems: Problems) -> None:
     texts = [(f"features[{i}].where", g.where) for i, g in enumerate(recipe.features) if g.where]
     texts += [(f"network[{i}].where", g.where) for i, g in enumerate(recipe.network) if g.where]
     texts += [(f"derive.{name}", text) for name, text in recipe.derive.items()]
+    texts += [("backtest.segments", text) for text in recipe.backtest.segments]
     texts += [(f"rule.version[{i}].when", v.when) for i, v in enumerate(recipe.rule.versions if recipe.rule else ())]
     for key, text in texts:
         try:
@@ -356,6 +363,14 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
         ("backtest.margin_insults", 0 <= back.margin_insults < 1, "must lie in [0, 1)"),
         ("backtest.confidence", 0.5 < back.confidence < 1, "must lie between 0.5 and 1"),
         ("backtest.allowance", 0 < back.allowance <= 100, "must lie in (0, 100]"),
+        (
+            "backtest.sign_off",
+            back.sign_off is None or 0 < back.sign_off < train.test,
+            "must be above 0 and shorter than train.test, whose last part it seals",
+        ),
+        ("backtest.segments", len(set(back.segments)) == len(back.segments), "names a segment twice"),
+        ("backtest.segment_recall", 0 <= back.segment_recall <= 1, "must lie in [0, 1]"),
+        ("backtest.segment_insults", 0 <= back.segment_insults < math.inf, "must be at least 0 and finite"),
     ]
     for index, group in enumerate(recipe.features):
         checks.append(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from operator import attrgetter
@@ -24,6 +25,7 @@ Route = Literal["independent", "alert", "inferred", "rule"]
 ROUTES: tuple[Route, ...] = ("independent", "alert", "inferred", "rule")  # best first
 
 
+EPISODE_VALUE = re.compile(r"max|sum|min\(\s*sum\s*,\s*`?(?P<bound>[^`()\s][^`()]*?)`?\s*\)")
 _ORDERED = ("derive", "match", "packs")  # mappings whose order is that of the features
 
 
@@ -121,7 +123,8 @@ class RuleVersion:
 class Rule:
     """``[rule]``: the incumbent, as columns of the event log and, where known, as expressions.
 
-    ``fired`` None means the log does not say and the versions are replayed instead.
+    ``fired`` None means the log does not say and the versions are replayed instead. ``logged_version`` is the column
+    with the version in force, null before the rule was written; it tells when that was where no version does.
     """
 
     fired: str | None = None
@@ -132,6 +135,7 @@ class Rule:
     bypass: str | None = None
     name: str = "temp_rule"
     versions: tuple[RuleVersion, ...] = ()
+    logged_version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -226,11 +230,21 @@ class Costs:
 
 @dataclass(frozen=True)
 class Episode:
-    """``[backtest.episode]``: attempts of the same ``by`` within ``gap`` are one episode; ``value`` is max or sum."""
+    """``[backtest.episode]``: attempts of the same ``by`` within ``gap`` are one episode.
+
+    ``value`` is its money at risk: "max" or "sum" of the attempts, or "min(sum, COLUMN)", the sum but no more than
+    COLUMN says there was to lose.
+    """
 
     by: tuple[str, ...]
     gap: Duration = DAY
-    value: Literal["max", "sum"] = "max"
+    value: str = "max"
+
+    @property
+    def bound(self) -> str | None:
+        """The column that bounds the sum of the attempts; None without one."""
+        found = EPISODE_VALUE.fullmatch(self.value)
+        return found["bound"] if found else None
 
 
 @dataclass(frozen=True)
@@ -239,11 +253,15 @@ class Backtest:
 
     ``allowance`` is the number of extra alerts ADD may raise, as a share of the rule's alerts. ``margin_value`` (share
     of caught value that may be lost), ``margin_insults`` (share of insults that may be added). ``min_clusters`` is how
-    many effective fraud clusters an answer needs; a recipe may raise it, not lower it.
+    many effective fraud clusters an answer needs; a recipe may raise it, not lower it. ``match`` names the quantity in
+    which model and rule are equal on calibrate. ``sign_off`` seals the last part of the test window.
+
+    ``segments`` are columns or expressions of events; in each of them the model may lose ``segment_recall`` of recall
+    (in points) and raise the insult rate by ``segment_insults`` (as a share of the rule's).
     """
 
     question: Literal["add", "replace"] = "replace"
-    match: Literal["alerts"] = "alerts"
+    match: Literal["alerts", "insults", "value"] = "alerts"
     allowance: float = 0.5
     min_precision: float | None = None  # ADD: precision an extra alert must reach; None: the rule's own
     cluster_by: tuple[str, ...] = ()
@@ -255,6 +273,10 @@ class Backtest:
     min_clusters: int = 40
     episode: Episode | None = None
     costs: Costs = field(default_factory=Costs)
+    sign_off: Duration | None = None
+    segments: tuple[str, ...] = ()
+    segment_recall: float = 0.1
+    segment_insults: float = 1.0
 
 
 @dataclass(frozen=True)
