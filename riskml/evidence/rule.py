@@ -7,6 +7,7 @@ columns contradict each other, because no statistic can mend that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,9 @@ from riskml.expression import EVENT_TIME, as_columns, parse
 
 if TYPE_CHECKING:
     from riskml.data.tables import Tables
-    from riskml.recipe.spec import Recipe, Rule
+    from riskml.recipe.spec import Recipe, Rule, RuleVersion
 
-__all__ = ["Incumbent", "incumbent", "replay"]
+__all__ = ["Incumbent", "in_force", "incumbent", "replay"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -125,11 +126,7 @@ def incumbent(recipe: Recipe, tables: Tables) -> Incumbent | None:
 def replay(rule: Rule, frame: pd.DataFrame, time: Int64) -> Bools:
     """Whether the version in force at each event's time fires on it [n]; null is false, and so is "not yet written"."""
     fired = np.zeros(len(frame), bool)
-    order = sorted(rule.versions, key=lambda version: -1 if version.since is None else version.since)
-    starts = [np.iinfo(np.int64).min if version.since is None else version.since for version in order]
-    which = np.searchsorted(np.array(starts, np.int64), time, side="right") - 1
-    for index, version in enumerate(order):
-        rows = np.flatnonzero(which == index)
+    for version, rows in in_force(rule.versions, time):
         expression = parse(version.when)
         names = [name for name in expression.columns if name != EVENT_TIME]
         for name in names:
@@ -137,6 +134,15 @@ def replay(rule: Rule, frame: pd.DataFrame, time: Int64) -> Bools:
         if len(rows):
             fired[rows] = expression.truth(as_columns(frame.iloc[rows], names) | {EVENT_TIME: time[rows]})
     return fired
+
+
+def in_force(versions: Sequence[RuleVersion], time: Int64) -> Iterator[tuple[RuleVersion, Int64]]:
+    """Each version, oldest first, with the rows of the events it was in force for; one without a start came first."""
+    order = sorted(versions, key=lambda version: -1 if version.since is None else version.since)
+    starts = [np.iinfo(np.int64).min if version.since is None else version.since for version in order]
+    which = np.searchsorted(np.array(starts, np.int64), time, side="right") - 1
+    for index, version in enumerate(order):
+        yield version, np.flatnonzero(which == index)
 
 
 def _flags(frame: pd.DataFrame, name: str, key: str, notes: list[str]) -> Bools:

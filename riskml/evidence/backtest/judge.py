@@ -25,6 +25,7 @@ from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operat
 from riskml.evidence.backtest.money import NetValue, net_value
 from riskml.evidence.backtest.panels import Immature, Week, immature, weeks
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
+from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
 from riskml.evidence.backtest.swap import Saved, SwapRow, saved, swap_table
 from riskml.evidence.backtest.verdict import Verdict, plain
 from riskml.evidence.backtest.words import flips, headline, rollback
@@ -101,6 +102,7 @@ class Backtest:
     counts: Counts
     points: Points
     rule: RuleFacts
+    rival: Rival
     judgement: Judgement
     baselines: tuple[Policy, ...]
     weeks: tuple[Week, ...]
@@ -128,14 +130,24 @@ class Backtest:
 
 
 def backtest(
-    recipe: Recipe, tables: Tables, table: FeatureTable, log: LabelLog, windows: Windows, model: Model
+    recipe: Recipe,
+    tables: Tables,
+    table: FeatureTable,
+    log: LabelLog,
+    windows: Windows,
+    model: Model,
+    opponent: Opponent | None = None,
 ) -> Backtest:
-    """Judge ``model`` against the rule of ``recipe``.
+    """Judge ``model`` against the rule of ``recipe``, or against ``opponent`` on the same log.
 
     Raises:
-        DataError: there is no rule, its log is broken, or no decision is eligible.
+        UsageError: the opponent is the model itself.
+        DataError: there is no rule, its log is broken, no decision is eligible, or the opponent cannot be replayed.
     """
-    inc = incumbent(recipe, tables)
+    inc = logged = incumbent(recipe, tables)
+    computed = False
+    if opponent is not None:
+        inc, computed = stand_in(opponent, logged, recipe, tables, table, log, windows, model)
     if inc is None:
         raise DataError(
             "the recipe has no [rule], so there is nothing to judge the model against", "add a [rule] section"
@@ -146,9 +158,13 @@ def backtest(
     margins[rows] = model.margins(table.frame, rows)
     points = operating_points(recipe, tables, windows, log, inc, model.threshold, margins)
     policies = _policies(recipe, tables, log, windows, inc, points)
+    if opponent is not None and logged is not None:
+        policies["rule of the log"] = logged.fired
     taken = sample(recipe, tables, log, windows, inc, points, margins, policies)
     spec, units, days = recipe.backtest, taken.units, taken.counts.days
-    found = judge(units, recipe, days)
+    alerts = margins[taken.rows] >= points.replace
+    rival = rival_facts(opponent, inc, taken.rows, alerts, computed)
+    found = named(judge(units, recipe, days), rival.noun)
     sides = {
         "nothing": units.model & False,
         "rule": units.rule,
@@ -166,7 +182,8 @@ def backtest(
         windows=windows.to_dict(),
         counts=taken.counts,
         points=points,
-        rule=_rule_facts(inc, taken),
+        rule=_rule_facts(logged or inc, taken),
+        rival=rival,
         judgement=found,
         baselines=compare(units, sides | dict(taken.policies), spec, days),
         weeks=by_week,
@@ -176,7 +193,7 @@ def backtest(
         confidence=spec.confidence,
         flips=flips(found.replace, found.add),
         rollback=rollback(found.add, taken.counts, int(units.model.sum()), int(units.extra.sum())),
-        notes=_notes(recipe, inc, found, points, taken.counts),
+        notes=_notes(recipe, inc, found, points, taken.counts, rival),
         hashes={
             "model": model.digest,
             "recipe": model.recipe_digest,  # as in the release's lineage
@@ -206,6 +223,16 @@ def judge(units: Units, recipe: Recipe, days: float) -> Judgement:
         day_blocks=measure(by_day, spec),
         net_value=net_value(units, spec),
     )
+
+
+def named(found: Judgement, noun: str) -> Judgement:
+    """The same judgement with what is said of the rule said of ``noun``."""
+
+    def said(verdict: Verdict) -> Verdict:
+        reasons = tuple(spoken(reason, noun) for reason in verdict.reasons)
+        return replace(verdict, reasons=reasons, settle=replace(verdict.settle, text=spoken(verdict.settle.text, noun)))
+
+    return replace(found, add=said(found.add), replace=said(found.replace))
 
 
 def _policies(
@@ -243,7 +270,7 @@ def _ranking(model: Model, margins: Floats, taken: Sample, log: LabelLog, window
     fraud = log.independent_outcome(windows.test_cut)[rows]
     rows, fraud = rows[fraud >= 0], fraud[fraud >= 0]
     chance = inc.release_chance[rows]
-    weight = np.where(inc.fired[rows] & inc.enforced & ~np.isnan(chance), 1 / np.where(chance > 0, chance, 1.0), 1.0)
+    weight = np.where(inc.blocks[rows] & inc.enforced & ~np.isnan(chance), 1 / np.where(chance > 0, chance, 1.0), 1.0)
     probability = np.asarray(model.probabilities(margins[rows]), np.float64)
     line = metrics.calibration_line(probability, fraud, weight)
     return Ranking(
@@ -256,14 +283,17 @@ def _ranking(model: Model, margins: Floats, taken: Sample, log: LabelLog, window
     )
 
 
-def _notes(recipe: Recipe, inc: Incumbent, found: Judgement, points: Points, counts: Counts) -> tuple[str, ...]:
+def _notes(
+    recipe: Recipe, inc: Incumbent, found: Judgement, points: Points, counts: Counts, rival: Rival
+) -> tuple[str, ...]:
     notes = list(inc.notes)
     if inc.replayed:
         notes.append("The log does not say what fired; the rule's text was replayed instead.")
     if inc.agreement is not None and inc.agreement < AGREEMENT:
         notes.append(f"The rule's text agrees with the log on {inc.agreement:.1%} of events only; the log was used.")
     if points.source == "frauds":
-        notes.append("The rule raised no alert on calibrate; volumes were matched to the known frauds there instead.")
+        said = "The rule raised no alert on calibrate; volumes were matched to the known frauds there instead."
+        notes.append(spoken(said, rival.noun))
     if not recipe.backtest.cluster_by:
         notes.append(f"backtest.cluster_by is not set; rows were clustered by {' and '.join(found.evidence.ways)}.")
     if not counts.priced:
