@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from riskml.evidence.backtest import verdict as v
 from riskml.evidence.backtest.cluster import effective
+from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.units import Units
 
-__all__ = ["FEW_FRAUDS", "Bounds", "Control", "bounds", "control", "few_frauds", "heavy", "settled"]
+__all__ = ["FEW_FRAUDS", "Bounds", "Control", "bounds", "control", "few_frauds", "heavy", "settled", "sides"]
 
 FEW_FRAUDS = 5  # fewer frauds than this: exact bounds, as a bootstrap would see no variance
 EVEN_FRAUDS = 2.5  # the same once discounted for unequal amounts, which any spread of amounts halves
@@ -28,25 +29,32 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Control:
-    """Units with their rule-only alerts that releases speak for.
+    """Units with the stopped alerts of one side alone that releases speak for.
+
+    Those of the rule, and of the model too where a rival that enforced nothing stands for the rule.
 
     Args:
-        units: the units; rule-only alerts with a chance but without a known release are closed.
-        rows: rule-only alerts known from releases [n].
-        few: too few frauds among them to estimate anything.
+        units: the units; alerts of one side with a chance but without a known release are closed.
+        rows: alerts of one side known from releases [n].
+        bounded: those of a side with too few known frauds to estimate anything [n].
         heavy: those whose amounts are too large to be estimated by releases of others [n].
     """
 
     units: Units
     rows: Bools
-    few: bool
+    bounded: Bools
     heavy: Bools
+
+    @property
+    def few(self) -> bool:
+        """Whether exact bounds stand in place of an estimate."""
+        return bool(self.bounded.any())
 
     @property
     def mark(self) -> str:
         """How differences between model and rule are known."""
         units = self.units
-        if (units.rule & ~units.model & units.closed).any():
+        if ((units.rule ^ units.model) & units.closed).any():
             return v.UNKNOWN
         return v.ESTIMATED if self.rows.any() else v.OBSERVED
 
@@ -66,12 +74,26 @@ class Bounds:
 
 
 def control(units: Units) -> Control:
-    """The units with their rule-only part told apart."""
-    rows = units.rule & ~units.model & units.sampled
-    if rows.any() and not (rows & units.told).any():
-        units, rows = units.close(rows), rows & False
-    few = bool(rows.any()) and few_frauds(units, rows)
-    return Control(units, rows, few, rows & False if few else heavy(units, rows))
+    """The units with the part that one side alone alerts on told apart."""
+    rows, bounded, large = (np.zeros(len(units), bool) for _ in range(3))
+    for side in sides(units):
+        held = side & units.sampled
+        if not held.any():
+            continue
+        if not (held & units.told).any():
+            units = units.close(held)
+            continue
+        rows |= held
+        if few_frauds(units, held):
+            bounded |= held
+        else:
+            large |= heavy(units, held)
+    return Control(units, rows, bounded, large)
+
+
+def sides(units: Units) -> tuple[Bools, Bools]:
+    """Alerts of the rule alone and of the model alone [n]."""
+    return units.rule & ~units.model, units.model & ~units.rule
 
 
 def few_frauds(units: Units, rows: Bools) -> bool:
@@ -100,9 +122,11 @@ def heavy(units: Units, rows: Bools) -> Bools:
 
 
 def settled(units: Units) -> Units:
-    """The units with stopped ones bounded, all or the largest, where releases show too little to estimate by parts."""
+    """The units with releases weighted within strata, and with stopped ones bounded, all or the largest, where
+    releases show too little to estimate by parts."""
     stopped = units.sampled | units.closed
-    return units.close(stopped if few_frauds(units, stopped) else heavy(units, stopped & units.sampled))
+    few = few_frauds(units, stopped)
+    return stratified(units.close(stopped if few else heavy(units, stopped & units.sampled)))
 
 
 def bounds(units: Units, rows: Bools, way: int, confidence: float) -> Bounds:

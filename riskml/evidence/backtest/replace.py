@@ -17,7 +17,8 @@ import numpy.typing as npt
 from riskml.evidence.backtest import verdict as v
 from riskml.evidence.backtest.bootstrap import Draws, resample
 from riskml.evidence.backtest.cluster import effective
-from riskml.evidence.backtest.control import FEW_FRAUDS, Control, bounds, control
+from riskml.evidence.backtest.control import FEW_FRAUDS, Control, bounds, control, sides
+from riskml.evidence.backtest.strata import spread, strata
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
 from riskml.recipe.spec import Backtest
@@ -112,24 +113,45 @@ def ways_used(units: Units) -> tuple[int, ...]:
 def readings(told: Control, spec: Backtest, draws: int | None = None) -> dict[int, Reading]:
     """The differences by each way to cluster."""
     units = told.units
-    parts = columns(units)
+    parts = _estimated(units, told.rows & ~told.bounded)
     parts["value_point"] = (parts["value_low"] + parts["value_high"]) / 2
     bounded = ("value", "frauds", "insults") * told.few
     for name in bounded:
         for end in ("low", "high"):
-            parts[f"{name}_{end}"] = np.where(told.rows, 0.0, parts[f"{name}_{end}"])
+            parts[f"{name}_{end}"] = np.where(told.bounded, 0.0, parts[f"{name}_{end}"])
     if told.heavy.any():
-        apart = columns(units.close(told.heavy))
-        parts |= {"value_low": apart["value_low"], "value_high": apart["value_high"]}
+        apart = _estimated(units.close(told.heavy), told.rows & ~told.bounded & ~told.heavy)
+        for name in ("value_low", "value_high"):
+            parts[name] = np.where(told.bounded, 0.0, apart[name])
     found = {}
     for way in ways_used(units):
         drawn = resample(parts, units.groups[way], draws or spec.draws, spec.seed)
-        held: dict[str, tuple[float, float]] = {}
-        if bounded:
-            part = bounds(units, told.rows, way, 1 - (1 - spec.confidence) / 2)
-            ends = {"value": part.value, "frauds": part.frauds, "insults": part.insults}
-            held = {name: (-ends[name][1], -ends[name][0]) for name in bounded}  # the rule's, so it counts against
-        found[way] = Reading(drawn, held, spec.confidence)
+        found[way] = Reading(drawn, _held(told, way, spec) if bounded else {}, spec.confidence)
+    return found
+
+
+def _estimated(units: Units, rows: Bools) -> dict[str, Floats]:
+    """``columns`` with ``rows`` told by releases within strata: an unseen one adds its stratum's mean."""
+    parts, codes = columns(units), np.where(rows, strata(units), -1)
+    once = columns(replace(units, weight=(units.weight > 0).astype(np.float64)))
+    for name in ("value", "frauds", "insults"):
+        for end in ("low", "high"):
+            key = f"{name}_{end}"
+            parts[key] = np.where(codes >= 0, spread(units, codes, once[key]), parts[key])
+    return parts
+
+
+def _held(told: Control, way: int, spec: Backtest) -> dict[str, tuple[float, float]]:
+    """Exact bounds of what the bounded sides add to each difference; what the rule holds counts against the model."""
+    own = [(sign, side & told.bounded) for sign, side in zip((-1, 1), sides(told.units), strict=True)]
+    own = [(sign, rows) for sign, rows in own if rows.any()]
+    level = 1 - (1 - spec.confidence) / 2 / len(own)
+    found = dict.fromkeys(("value", "frauds", "insults"), (0.0, 0.0))
+    for sign, rows in own:
+        part = bounds(told.units, rows, way, level)
+        for name, (least, most) in (("value", part.value), ("frauds", part.frauds), ("insults", part.insults)):
+            low, high = (least, most) if sign > 0 else (-most, -least)
+            found[name] = (found[name][0] + low, found[name][1] + high)
     return found
 
 
@@ -155,7 +177,7 @@ def measure(units: Units, spec: Backtest, draws: int | None = None) -> Evidence:
             effective(units.groups[way], (known & (units.model ^ units.rule)).astype(np.float64)) for way in by_way
         ),
         released=int((told.rows & units.told).sum()),
-        closed=int((units.rule & ~units.model & units.closed).sum()),
+        closed=int(((units.rule ^ units.model) & units.closed).sum()),
         ways=tuple(units.ways[way] for way in by_way),
     )
 
