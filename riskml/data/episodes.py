@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from riskml.data.tables import Tables
     from riskml.recipe.spec import Recipe
 
-__all__ = ["Folding", "entity_codes", "episodes", "fold", "joint"]
+__all__ = ["Folding", "bounds", "entity_codes", "episodes", "fold", "joint"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -39,6 +39,22 @@ def episodes(recipe: Recipe, tables: Tables, rows: Int64) -> Folding:
             raise DataError(f"backtest.episode.by names `{name}`, which is no entity", hint)
     keys = joint([entity_codes(recipe, tables, name, rows) for name in spec.by])
     return Folding.of(fold(keys, time, spec.gap), time)
+
+
+def bounds(recipe: Recipe, tables: Tables, rows: Int64) -> Floats | None:
+    """What there was to lose at each of ``rows``, NaN where null; None where the episode's value names no such column.
+
+    Raises:
+        DataError: events lack the column.
+    """
+    spec = recipe.backtest.episode
+    name, frame = None if spec is None else spec.bound, tables.events.frame
+    if name is None:
+        return None
+    if name not in frame.columns:
+        hint = near_matches(name, map(str, frame.columns))
+        raise DataError(f"backtest.episode.value names `{name}`, which events do not have", hint)
+    return np.asarray(pd.to_numeric(frame[name].iloc[rows], errors="coerce").to_numpy(np.float64, na_value=np.nan))
 
 
 def joint(parts: list[Int64]) -> Int64:
@@ -118,6 +134,23 @@ class Folding:
     def total(self, column: Floats) -> Floats:
         """The sum over the attempts."""
         return np.asarray(np.add.reduceat(column[self.order], self.starts), np.float64)
+
+    def worth(self, value: Floats, way: str, bound: Floats | None = None) -> Floats:
+        """Money at risk of each episode: the greatest attempt, or the sum of them and no more than there was to lose.
+
+        Args:
+            value: money of each attempt [n].
+            way: as ``[backtest.episode] value``; "max" takes the greatest, all else the sum.
+            bound: what there was to lose at each attempt [n], NaN where nobody knows. The greatest one known counts:
+                a blocked attempt takes nothing, and money may come in between two attempts.
+        """
+        if way == "max":
+            return self.most(value)
+        whole = self.total(value)
+        if bound is None:
+            return whole
+        most = self.most(np.where(np.isnan(bound), -np.inf, np.maximum(bound, 0.0)))
+        return np.where(np.isneginf(most), whole, np.minimum(whole, most))
 
     def outcome(self, fraud: Int8, seen: Bools) -> Int8:
         """1 if a seen attempt is fraud, else -1 if any seen one is unknown or none was seen, else 0."""

@@ -19,7 +19,19 @@ from riskml.errors import DataError, near_matches
 if TYPE_CHECKING:
     from riskml.recipe.spec import Rule
 
-__all__ = ["AGREEMENT", "LEAST_CHANCE", "actions", "chances", "column", "flags", "others", "surprise", "untouched"]
+__all__ = [
+    "AGREEMENT",
+    "LEAST_CHANCE",
+    "actions",
+    "chances",
+    "column",
+    "first_version",
+    "flags",
+    "held",
+    "others",
+    "surprise",
+    "untouched",
+]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -28,7 +40,20 @@ AGREEMENT = 0.99  # share of equal decisions below which the rule's text is not 
 LEAST_CHANCE = 1e-4  # below it one release stands for more than ten thousand alerts, and nothing is learnt from it
 _SURPRISE = 4.0  # standard errors between releases and their chances; draws shared by retries widen the spread
 
-ALLOWED = frozenset(
+# Let through in the end, after a person or a passed challenge cleared them: seen, but by no draw of chance.
+HELD = frozenset(
+    {
+        "held_released",
+        "held_then_released",
+        "released_after_hold",
+        "released_after_review",
+        "approved_after_review",
+        "review_approved",
+        "step_up_passed",
+        "challenge_passed",
+    }
+)
+ALLOWED = HELD | frozenset(
     {"allow", "allowed", "approve", "approved", "accept", "accepted", "pass", "passed", "release", "released", "none"}
 )
 STOPPED = frozenset(
@@ -36,6 +61,7 @@ STOPPED = frozenset(
 )
 UNSETTLED = frozenset(
     {"step_up", "stepup", "challenge", "challenged", "quiz", "otp", "2fa", "cancel", "cancelled", "abandoned"}
+    | {"step_up_abandoned", "step_up_failed", "challenge_abandoned", "challenge_failed", "expired", "timeout"}
 )
 _YES, _NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
 
@@ -59,14 +85,36 @@ def flags(frame: pd.DataFrame, name: str, key: str) -> tuple[Bools, int]:
 
 
 def actions(frame: pd.DataFrame, name: str) -> tuple[Bools, int]:
-    """Whether each event was let through [n], null being no, and the number of nulls."""
-    codes, values = pd.factorize(column(frame, name, "rule.action"), use_na_sentinel=True)
-    words = [str(value).strip().casefold().replace("-", "_").replace(" ", "_") for value in values]
+    """Whether each event was let through [n], null being no, and the number of nulls.
+
+    A challenge nobody finished is no: the customer may have been a thief who gave up, or somebody who was put off.
+    """
+    codes, words = _words(frame, name)
     odd = [word for word in words if word not in ALLOWED | STOPPED | UNSETTLED]
     if odd:
         hint = near_matches(odd[0], ALLOWED | STOPPED | UNSETTLED) or "known: allow, block, review, step_up, cancelled"
         raise DataError(f"rule.action `{name}` holds `{odd[0]}`, which says neither let through nor stopped", hint)
     return np.array([*(word in ALLOWED for word in words), False], bool)[codes], int((codes < 0).sum())
+
+
+def held(frame: pd.DataFrame, name: str) -> Bools:
+    """Whether each event was let through only after it had been held or challenged [n]."""
+    codes, words = _words(frame, name)
+    return np.array([*(word in HELD for word in words), False], bool)[codes]
+
+
+def _words(frame: pd.DataFrame, name: str) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Codes into the different words of action, -1 for null, and the words in one spelling."""
+    codes, values = pd.factorize(column(frame, name, "rule.action"), use_na_sentinel=True)
+    return codes, [str(value).strip().casefold().replace("-", "_").replace(" ", "_") for value in values]
+
+
+def first_version(frame: pd.DataFrame, rule: Rule, time: npt.NDArray[np.int64]) -> int | None:
+    """When the log first names a version of the rule, microseconds UTC; None if it never does."""
+    if rule.logged_version is None:
+        return None
+    named = column(frame, rule.logged_version, "rule.logged_version").notna().to_numpy(dtype=bool)
+    return int(time[named].min()) if named.any() else None
 
 
 def others(frame: pd.DataFrame, rule: Rule, fired: Bools) -> Bools:

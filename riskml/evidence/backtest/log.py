@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from riskml.data.episodes import entity_codes, episodes
+from riskml.data import rulelog
+from riskml.data.episodes import Folding, bounds, entity_codes, episodes
 from riskml.errors import DataError, near_matches
 from riskml.evidence.backtest.cluster import cluster
 from riskml.evidence.backtest.units import Units, pack
@@ -72,7 +73,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Sample:
-    """Eligible units, further policies' alerts on them, and the event rows they come from."""
+    """Eligible units, further policies' alerts on them, and the event rows they come from.
+
+    ``shown`` is the event row that stands for each unit: the first attempt either side alerted on, else the first.
+    """
 
     units: Units
     policies: Mapping[str, Bools]
@@ -80,6 +84,7 @@ class Sample:
     rows: Int64
     start: int
     end: int
+    shown: Int64
 
 
 def operating_points(
@@ -176,6 +181,7 @@ def sample(
         "rule": fired,
         "blocks": inc.blocks[rows],
         "released": inc.released[rows],
+        "held": _held(recipe, tables, rows),
         "chance": inc.release_chance[rows],
         "fraud": fraud,
         "alert_fraud": log.alert_outcome(windows.test_cut)[rows],
@@ -185,13 +191,29 @@ def sample(
         "score": margins[rows],
     }
     others = {name: alert[rows] for name, alert in policies.items()}
+    shown = rows
     if recipe.backtest.episode is not None:
-        events, others = _folded(recipe, tables, rows, events, others, inc)
+        alerted = events["model"] | events["rule"] | events["extra"]
+        folding = episodes(recipe, tables, rows)
+        shown = rows[folding.first_where(alerted)]
+        way = recipe.backtest.episode.value if priced else "max"
+        total = folding.worth(events["value"], way, bounds(recipe, tables, rows) if priced else None)
+        events, others = _folded(folding, events, others, inc)
+        events["value"] = total
     units = pack(**events, enforced=inc.enforced, ways=ways)
     seen = units.weight > 0
     unknown = int((seen & (units.fraud < 0)).sum())
     counts = Counts(**(vars(counts) | {"units": len(units), "unknown": unknown, "priced": priced}))
-    return Sample(units, others, counts, rows, int(windows.test_end - round(counts.days * DAY)), windows.test_end)
+    start = int(windows.test_end - round(counts.days * DAY))
+    return Sample(units, others, counts, rows, start, windows.test_end, shown)
+
+
+def _held(recipe: Recipe, tables: Tables, rows: Int64) -> Bools:
+    """Which of ``rows`` were let through only after they had been held [len(rows)]."""
+    rule = recipe.rule
+    if rule is None or rule.action is None:
+        return np.zeros(len(rows), bool)
+    return rulelog.held(tables.events.frame.iloc[rows], rule.action)
 
 
 def _cluster_names(recipe: Recipe) -> tuple[str, ...]:
@@ -204,39 +226,38 @@ def _cluster_names(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _folded(
-    recipe: Recipe, tables: Tables, rows: Int64, events: dict[str, Any], others: dict[str, Bools], inc: Incumbent
+    folding: Folding, events: dict[str, Any], others: dict[str, Bools], inc: Incumbent
 ) -> tuple[dict[str, Any], dict[str, Bools]]:
     """Retries as one unit: any alert counts, the first firing decides whether and how often it stands for others.
 
     A fraud that went through without the rule's leave is known, whatever became of other attempts; so is one that was
-    released after attempts nobody could have released. An alert after the first seen fraud caught nothing: the money
+    released after attempts nobody could have released. One that was held and let go is no more open than the attempts
+    that were stopped beside it. An alert after the first seen fraud caught nothing: the money
     was gone, and it counts for neither side.
     """
-    spec = recipe.backtest.episode
-    assert spec is not None
-    folding = episodes(recipe, tables, rows)
     blocks = events["blocks"]
     seen = ~blocks | events["released"] | (not inc.enforced)
     gone = seen & (events["fraud"] == 1)
     early = folding.until(gone)
-    alert, value = blocks & early, events["value"]
+    alert = blocks & early
     fired, stopped, rule = folding.first_where(alert), folding.any(alert), folding.any(events["rule"] & early)
     chance = np.where(stopped, events["chance"][fired], np.nan)
     known = folding.any(gone & ~blocks) | (folding.any(gone) & np.isnan(chance))
+    shut = folding.any(alert & ~seen) & np.isnan(chance)
     folded = {
         "model": folding.any(events["model"] & early),
         "extra": folding.any(events["extra"] & early) & ~rule,
         "rule": rule,
         "blocks": stopped,
-        "released": events["released"][fired] & stopped,
+        "released": events["released"][fired] & stopped & ~shut,
+        "held": events["held"][fired] & stopped,
         "chance": chance,
         "known": known,
         "fraud": np.where(known, np.int8(1), folding.outcome(events["fraud"], seen)).astype(np.int8),
         "alert_fraud": folding.most(events["alert_fraud"]),
-        "value": folding.total(value) if spec.value == "sum" else folding.most(value),
         "time": events["time"][folding.first],
         "groups": events["groups"][:, folding.first],
         "score": folding.most(events["score"]),
-        "events": np.diff(np.append(folding.starts, len(rows))),
+        "events": np.diff(np.append(folding.starts, len(folding.order))),
     }
     return folded, {name: folding.any(found & early) for name, found in others.items()}

@@ -113,20 +113,24 @@ def pack(
     ways: tuple[str, ...],
     events: Int64 | None = None,
     known: Bools | None = None,
+    held: Bools | None = None,
     blocks: Bools | None = None,
     score: Floats | None = None,
 ) -> Units:
     """Units from what the log says about each event or episode; ``chance`` is NaN where none was logged.
 
     ``known`` units are frauds that went through whatever the rule did to another attempt: open, and counted once.
+    Released units without a chance were held and then let go: open too, for they stand for themselves alone. ``held``
+    ones have a chance that others were released by, and were let go by no draw: they say nothing beyond those others.
     ``blocks`` is what the log's own rule fired on, where ``rule`` is a rival that enforced nothing.
     """
     fired = rule if blocks is None else blocks
-    stopped = fired & enforced if known is None else fired & enforced & ~known
+    stopped = fired & enforced & ~(released & np.isnan(chance))
+    stopped = stopped if known is None else stopped & ~known
     closed = stopped & np.isnan(chance)
     sampled = stopped & ~closed
     weight = np.where(stopped, 0.0, 1.0)
-    seen = sampled & released
+    seen = sampled & released if held is None else sampled & released & ~held
     weight[seen] = 1.0 / chance[seen]
     return Units(
         model=model,
