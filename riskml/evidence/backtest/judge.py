@@ -26,6 +26,8 @@ from riskml.evidence.backtest.money import NetValue, net_value
 from riskml.evidence.backtest.panels import Immature, Week, immature, weeks
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
 from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
+from riskml.evidence.backtest.strata import stratified
+from riskml.evidence.backtest.support import Support, support
 from riskml.evidence.backtest.swap import Saved, SwapRow, saved, swap_table
 from riskml.evidence.backtest.verdict import Verdict, plain
 from riskml.evidence.backtest.words import flips, headline, rollback
@@ -55,6 +57,7 @@ class Judgement:
     add: Verdict
     replace: Verdict
     evidence: Evidence
+    support: Support
     swap: tuple[SwapRow, ...]
     saved: tuple[Saved, ...]
     without_largest: Evidence | None
@@ -216,7 +219,8 @@ def judge(units: Units, recipe: Recipe, days: float) -> Judgement:
         add=judge_add(units, spec, days),
         replace=verdict,
         evidence=evidence,
-        swap=swap_table(units, spec),
+        support=support(units),
+        swap=swap_table(stratified(units), spec),
         saved=saved(units, spec),
         without_largest=measure(rest, spec) if rest is not None and len(rest) else None,
         largest_share=share,
