@@ -104,6 +104,9 @@ def command(name: str, example: str) -> Callable[[Callable[..., Job]], Callable[
 RecipePath = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.", show_default=False, autocompletion=None)
 ]
+JUnitPath = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
+]
 ReleasePath = Annotated[Path, typer.Argument(metavar="RELEASE", help="A .riskml file.", show_default=False)]
 
 
@@ -215,16 +218,20 @@ def backtest(
     recipe: RecipePath,
     options: Options,
     vs_rule: Annotated[bool, typer.Option("--vs-rule", help="Refuse a recipe that names no rule to beat.")] = False,
+    junit: JUnitPath = None,
 ) -> Job:
     """Judge the model against the rule on days neither has seen."""
 
     def job(console: Console) -> int:
         from riskml.cli.journey import Journey, do_stage
+        from riskml.cli.verdict import reported
 
-        journey = Journey.open(recipe, options.set, options.runs, console)
-        if vs_rule and journey.recipe.rule is None:
-            raise UsageError(f"{recipe.name} names no rule to compare with", "describe it in a [rule] section")
-        return do_stage(journey, "backtest")
+        with reported(junit, recipe.stem):
+            journey = Journey.open(recipe, options.set, options.runs, console)
+            journey.junit = junit
+            if vs_rule and journey.recipe.rule is None:
+                raise UsageError(f"{recipe.name} names no rule to compare with", "describe it in a [rule] section")
+            return do_stage(journey, "backtest")
 
     return job
 
@@ -283,13 +290,17 @@ def status(recipe: RecipePath, options: Options) -> Job:
 
 
 @command("run", "riskml run recipes/account_takeover.toml")
-def run(recipe: RecipePath, options: Options) -> Job:
+def run(recipe: RecipePath, options: Options, junit: JUnitPath = None) -> Job:
     """Do all from check to package, and exit with the verdict."""
 
     def job(console: Console) -> int:
         from riskml.cli.journey import Journey, do_all
+        from riskml.cli.verdict import reported
 
-        return do_all(Journey.open(recipe, options.set, options.runs, console))
+        with reported(junit, recipe.stem):
+            journey = Journey.open(recipe, options.set, options.runs, console)
+            journey.junit = junit
+            return do_all(journey)
 
     return job
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from riskml.errors import RiskmlError
+from riskml.report.github import workflow_command
 
 Progress = Callable[..., None]  # (words, done, total, detail="")
 
@@ -107,6 +108,14 @@ class Console:
         if not self.style.json:
             self._write(self.out, text)
 
+    def verdict(self, text: str) -> None:
+        """The one line that ends a judgement: the answer, or a word after the document of ``--json``."""
+        line = " ".join(text.split())
+        if self.style.json:
+            self.say(line)
+        else:
+            self.answer(line)
+
     def raw(self, text: str) -> None:
         """Data that is already text, such as CSV rows, without a further line end."""
         self.out.write(text)
@@ -178,20 +187,25 @@ class Console:
 
     # -- GitHub --------------------------------------------------------------------------------------------------
 
-    def annotate(self, kind: str, text: str) -> None:
-        """One ``::error::`` or ``::notice::`` line, only inside GitHub Actions.
+    def annotate(self, kind: str, text: str, title: str = "riskml", file: str = "") -> None:
+        """One ``::error::``, ``::warning::`` or ``::notice::`` line, only inside GitHub Actions.
 
         On stderr: the runner reads both streams, and stdout has to stay the answer alone.
         """
         if self.environ.get("GITHUB_ACTIONS"):
-            self._write(self.err, f"::{kind} title=riskml::{escape_annotation(text)}")
+            self._write(self.err, workflow_command(kind, text, title=title, file=file))
 
     def summary(self, markdown: str) -> None:
-        """Append Markdown to the step summary, only inside GitHub Actions."""
+        """Append Markdown to the step summary, only inside GitHub Actions; where that fails the answer stands."""
         path = self.environ.get("GITHUB_STEP_SUMMARY")
-        if path and self.environ.get("GITHUB_ACTIONS"):
+        if not path or not self.environ.get("GITHUB_ACTIONS"):
+            return
+        kept = markdown.encode()[:SUMMARY_LIMIT].decode(errors="ignore").rstrip()
+        try:
             with Path(path).open("a", encoding="utf-8") as file:
-                file.write(markdown[:SUMMARY_LIMIT].rstrip() + "\n\n")
+                file.write(kept + "\n\n")
+        except OSError as error:
+            self.warn(f"no step summary was written: {error.strerror}")
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -220,15 +234,6 @@ class Console:
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
-
-
-def escape_annotation(text: str) -> str:
-    r"""Escape what would end or forge a workflow command.
-
-    >>> escape_annotation("50% of\nrows")
-    '50%25 of%0Arows'
-    """
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def seconds(value: float) -> str:

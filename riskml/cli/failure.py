@@ -79,10 +79,17 @@ def _usage_hint(error: BaseException, words: Sequence[str], names: Sequence[str]
         if found:
             return "did you mean " + " or ".join(f"`riskml {name}`" for name in found) + "?"
         return f"commands: {' '.join(names)}"
-    near = getattr(error, "possibilities", None)
+    near = _nearest(str(getattr(error, "option_name", "")), getattr(error, "possibilities", None) or ())
     if near:
-        return "did you mean " + " or ".join(f"`{name}`" for name in sorted(near)[:3]) + "?"
+        return "did you mean " + " or ".join(f"`{name}`" for name in near) + "?"
     return f"see `riskml {typed} -h`" if typed else "see `riskml -h`"
+
+
+def _nearest(typed: str, names: Sequence[str]) -> list[str]:
+    """The names as near to what was typed as the nearest is, or almost; three at most."""
+    near = {name: difflib.SequenceMatcher(None, typed, name).ratio() for name in sorted(names)}
+    best = max(near.values(), default=0.0)
+    return [name for name in near if near[name] > best - 0.1][:3]
 
 
 def _lowered(text: str) -> str:

@@ -52,6 +52,7 @@ class Journey:
     results: dict[str, Facts] = field(default_factory=dict)
     records: dict[str, StageRecord | None] = field(default_factory=dict)
     disk_memory: int | None = None  # bytes for the disk engine; None computes features in memory
+    junit: Path | None = None  # where the checks of a backtest go as JUnit XML
 
     @staticmethod
     def open(recipe: Path, overrides: Sequence[str], runs: Path, console: Console) -> Journey:
@@ -243,6 +244,7 @@ def do_all(journey: Journey) -> int:
             if stage.name == "features":
                 for line in words.warnings(journey.facts("features")):
                     journey.console.say(line)
+                    journey.console.annotate("warning", line.removeprefix("warning: "), file=str(journey.recipe.file))
             _refuse_breach(journey, stage.name)
     journey.console.detail(f"all stages: {seconds(time.monotonic() - began)}")
     verdict, release = journey.facts("backtest"), journey.facts("package")
@@ -257,7 +259,6 @@ def do_all(journey: Journey) -> int:
             "stages": {name: journey.facts(name) for name in STAGES},
         }
     )
-    journey.console.answer(str(verdict["headline"]))
     journey.console.say(f"report: {root / 'backtest' / 'verdict.html'}")
     journey.console.say(f"release: {path}")
     journey.console.say(f"next: riskml verify {_quoted(str(path))}")
@@ -332,6 +333,7 @@ def _refuse_breach(journey: Journey, name: str) -> None:
 def _finish(journey: Journey, name: str) -> int:
     _refuse_breach(journey, name)
     if name == "backtest":
+        journey.console.say(f"report: {journey.folder.stage(name) / 'verdict.html'}")
         return _judge(journey)
     after = list(STAGES)[list(STAGES).index(name) + 1 :]
     if after:
@@ -343,14 +345,11 @@ def _finish(journey: Journey, name: str) -> int:
 
 
 def _judge(journey: Journey) -> int:
-    """Tell GitHub, if it listens, and turn the verdict into the exit code."""
-    facts = journey.facts("backtest")
-    code = int(str(facts["exit_code"]))
-    journey.console.annotate("notice" if code == ExitCode.OK else "error", str(facts["headline"]))
-    page = journey.folder.stage("backtest") / "verdict.md"
-    if page.is_file():
-        journey.console.summary(page.read_text(encoding="utf-8"))
-    return code
+    """Tell the verdict, last of all, and turn it into the exit code."""
+    from riskml.cli.verdict import tell
+
+    folder = journey.folder.stage("backtest")
+    return tell(journey.console, journey.facts("backtest"), folder, str(journey.recipe.file or ""), journey.junit)
 
 
 def _stages() -> dict[str, Stage]:

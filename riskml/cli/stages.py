@@ -11,8 +11,9 @@ import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from riskml.cli import words
 from riskml.cli.console import Progress
-from riskml.cli.runs import Draft
+from riskml.cli.runs import Draft, write_json
 
 if TYPE_CHECKING:
     from riskml.cli.journey import Facts, Journey
@@ -142,7 +143,7 @@ def _trials(journey: Journey) -> list[dict[str, object]]:
 
 
 def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
-    """Judge the model against the rule; the page to sign as HTML and Markdown."""
+    """Judge the model against the rule; the page to sign as HTML and Markdown, and the facts for other programs."""
     from riskml.evidence.backtest import backtest as judge
     from riskml.report.verdict import markdown, page
 
@@ -150,7 +151,9 @@ def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     facts: dict[str, Any] = judge(
         journey.recipe, journey.tables, journey.table, journey.log, journey.windows, journey.model
     ).to_dict()
+    facts["notes"] += [str(item["message"]) for item in words.findings(journey.facts("features"), "warning")]
     progress("page", 1, 2)
+    write_json(draft.folder / "verdict.json", facts)
     (draft.folder / "verdict.html").write_text(page(facts), encoding="utf-8")
     (draft.folder / "verdict.md").write_text(markdown(facts), encoding="utf-8")
     return facts

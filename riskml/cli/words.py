@@ -35,7 +35,7 @@ def lines(stage: str, facts: Facts) -> list[str]:
     if stage == "explain":
         return [*_drivers(facts), f"explain: {_explain(facts)}"]
     if stage == "backtest":
-        return [*verdict_lines(facts), str(facts["headline"])]
+        return verdict_lines(facts)
     return [f"{stage}: {summary(stage, facts)}"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from riskml.errors import DataError
 from riskml.evidence.backtest.verdict import Interval
-from riskml.evidence.backtest.words import money, share, signed, span
+from riskml.evidence.backtest.words import money, percent, signed, span, times
 
 __all__ = ["SCHEMA", "markdown", "page"]
 
@@ -150,10 +150,10 @@ def _answer(body: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
     if question == "add":
         threshold = facts["points"]["add"]
         figures = [
-            ("Precision of an extra alert", span(n["precision"], shares=True), n["precision"].mark),
-            ("Bar", span(n["bar"], shares=True) if n["bar"].mark != "stated" else share(n["bar"].low), n["bar"].mark),
+            ("Precision of an extra alert", span(n["precision"], percent), n["precision"].mark),
+            ("Bar", span(n["bar"], percent) if n["bar"].mark != "stated" else percent(n["bar"].low), n["bar"].mark),
             ("Value found per extra alert", span(n["value_per_alert"]), n["value_per_alert"].mark),
-            ("Extra alerts against the allowance", span(n["volume"], shares=True), n["volume"].mark),
+            ("Extra alerts against the allowance", span(n["volume"], times), n["volume"].mark),
         ]
     else:
         threshold = facts["points"]["replace"]
@@ -161,7 +161,7 @@ def _answer(body: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
             ("Value caught, model minus rule", signed(n["value"]), n["value"].mark),
             ("Frauds caught, model minus rule", signed(n["frauds"]), n["frauds"].mark),
             ("Insults, model minus rule", signed(n["insults"]), n["insults"].mark),
-            ("Alerts, model to rule", span(n["volume"], shares=True), n["volume"].mark),
+            ("Alerts, model to rule", span(n["volume"], times), n["volume"].mark),
         ]
     if threshold is not None:
         figures.append(("Frozen threshold (raw margin)", f"{threshold:.4f}", ""))
@@ -188,7 +188,7 @@ def _saved(facts: Mapping[str, Any]) -> Grid:
     rows = []
     for row in facts["saved"]:
         cell = _interval(row["share"])
-        rows.append(((str(row["policy"]), ""), (span(cell, shares=True), cell.mark), (str(row["basis"]), "")))
+        rows.append(((str(row["policy"]), ""), (span(cell, percent), cell.mark), (str(row["basis"]), "")))
     caption = "Share of the money of all frauds that was alerted on. Alert labels are no independent evidence."
     return Grid(caption, ("Policy", "Share", "Basis"), tuple(rows))
 
@@ -200,7 +200,7 @@ def _baselines(facts: Mapping[str, Any]) -> Grid:
         seen = "–" if row["seen"] is None else f"{row['seen']:.0%}"
         cells = [(str(row["name"]), ""), (f"{row['alerts_per_day']:.1f}", ""), (seen, "")]
         quiet = row["alerts"] == 0
-        rows.append((*cells, *(("–", "") if quiet else (span(part, shares=True), part.mark) for part in parts)))
+        rows.append((*cells, *(("–", "") if quiet else (span(part, percent), part.mark) for part in parts)))
     caption = "Retries counted once. Seen: share of the policy's alerts whose outcome was seen."
     return Grid(caption, ("Policy", "Alerts a day", "Seen", "Precision", "Value caught"), tuple(rows))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from riskml.cli.console import Console, Style, escape_annotation, plain
+from riskml.cli.console import SUMMARY_LIMIT, Console, Style, plain
 from riskml.errors import DataError
 
 
@@ -128,7 +128,6 @@ def test_bar_only_on_a_terminal() -> None:
 
 def test_annotations_are_escaped_and_only_on_github(tmp_path: Path) -> None:
     """Workflow commands appear only in Actions, and a message cannot forge another one."""
-    assert escape_annotation("100%\r\n::error::x") == "100%25%0D%0A::error::x"
     quiet = make()
     quiet.annotate("error", "x")
     quiet.summary("# page")
@@ -138,7 +137,36 @@ def test_annotations_are_escaped_and_only_on_github(tmp_path: Path) -> None:
     console.annotate("error", "FAIL\n::stop")
     console.summary("# page")
     assert text(console) == ("", "::error title=riskml::FAIL%0A::stop\n")
-    assert page.read_text() == "# page\n\n"
+    console.summary("# more")
+    assert page.read_text() == "# page\n\n# more\n\n"
+
+
+def test_a_summary_is_cut_in_bytes_and_its_loss_is_a_warning(tmp_path: Path) -> None:
+    """A summary stays below GitHub's limit whatever its letters weigh; one that cannot be written stops nothing."""
+    page = tmp_path / "summary.md"
+    console = make({"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(page)})
+    console.summary("é" * SUMMARY_LIMIT)
+    assert SUMMARY_LIMIT - 2 <= page.stat().st_size <= SUMMARY_LIMIT + 2 and page.read_text().startswith("éé")
+    lost = make({"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path)})
+    lost.summary("# page")
+    assert text(lost) == ("", "warning: no step summary was written: Is a directory\n")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [
+        ({}, ("PASS: so it is\n", "")),
+        ({"quiet": True}, ("PASS: so it is\n", "")),
+        ({"json": True}, ("", "PASS: so it is\n")),
+        ({"json": True, "quiet": True}, ("", "")),
+    ],
+)
+def test_the_verdict_is_one_line(terminal: bool, style: dict[str, bool], expected: tuple[str, str]) -> None:
+    """The verdict is one line on stdout, or a word on stderr beside a document; a terminal changes nothing."""
+    console = make(terminal=terminal, **style)
+    console.verdict("PASS:\n  so it is\r\n")
+    assert text(console) == expected
 
 
 def test_nobody_is_asked_off_a_terminal() -> None:

@@ -6,6 +6,7 @@ In go verdicts and counts; out come short plain sentences. Every number in them 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS, UNKNOWN, Interval, Verdict
@@ -13,7 +14,9 @@ from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS, UNKNOWN, 
 if TYPE_CHECKING:
     from riskml.evidence.backtest.log import Counts
 
-__all__ = ["flips", "headline", "money", "rollback", "share", "signed", "span"]
+__all__ = ["flips", "headline", "money", "percent", "rollback", "signed", "span", "times"]
+
+Form = Callable[[float], str]
 
 
 def money(value: float) -> str:
@@ -24,41 +27,51 @@ def money(value: float) -> str:
     return f"{value / 1e6:,.2f} M" if size >= 1e6 else f"{value:,.0f}" if size >= 10 else f"{value:,.3g}"
 
 
-def share(value: float) -> str:
-    """A share with three digits, without a leading zero: .412."""
+def percent(value: float) -> str:
+    """A share as people say it: .512 -> '51 %', .0314 -> '3.1 %'; only a whole is '100 %' and only nothing '0 %'."""
     if math.isnan(value):
         return "unknown"
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+    size = 100 * abs(value)
+    digits = 2 if size < 1 else 1 if size < 10 or 99 < size < 100 else 0
+    text = f"{100 * value:,.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if digits else text} %"
 
 
-def span(interval: Interval, *, shares: bool = False) -> str:
-    """'12 (3 to 20)', or 'between 3 and 20' where only bounds are known."""
-    word = share if shares else money
+def times(value: float) -> str:
+    """A ratio with two digits behind the point: '1.13'."""
+    return "unknown" if math.isnan(value) else f"{value:,.2f}"
+
+
+def span(interval: Interval, form: Form = money) -> str:
+    """'12 (3 to 20)', or 'between 3 and 20' where only bounds are known; ``form`` writes one number."""
+    low, high = form(interval.low), form(interval.high)
+    if low.endswith(" %") and high.endswith(" %"):
+        low = low[:-2]  # said once: '25 to 77 %'
     if interval.mark == UNKNOWN or math.isnan(interval.estimate):
-        return f"between {word(interval.low)} and {word(interval.high)}"
-    return f"{word(interval.estimate)} ({word(interval.low)} to {word(interval.high)})"
+        return f"between {low} and {high}"
+    return f"{form(interval.estimate)} ({low} to {high})"
 
 
 def headline(asked: Verdict, other: Verdict) -> str:
-    """One line: the word of the question asked, then both answers with their numbers."""
-    return f"{asked.word}: {_answer(asked)}; {_answer(other)}"
+    """One line: the word of the question asked, its answer with numbers, then the other's answer."""
+    return f"{asked.word}: {_answer(asked)}: {_figures(asked)}; {_answer(other)}"
 
 
 def _answer(verdict: Verdict) -> str:
     name, done = verdict.question.upper(), {PASS: "passed", FAIL: "failed"}.get(verdict.word)
     if done is not None:
-        return f"{name} {done}: {_figures(verdict)}"
+        return f"{name} {done}"
     if verdict.settle.text:
-        return f"{name} waits for {verdict.settle.text}: {_figures(verdict)}"
-    return f"{name} is open, {verdict.reasons[0]}: {_figures(verdict)}"
+        return f"{name} waits for {verdict.settle.text}"
+    return f"{name} is open, {verdict.reasons[0]}"
 
 
 def _figures(verdict: Verdict) -> str:
     numbers = verdict.numbers
     if verdict.question == "add":
         bar = numbers["bar"]
-        against = "no known bar" if math.isnan(bar.estimate) else f"{share(bar.estimate)} {bar.mark}"
-        return f"extra alerts are right {span(numbers['precision'], shares=True)} against {against}"
+        against = "the bar is not known" if math.isnan(bar.estimate) else f"the bar is {percent(bar.estimate)}"
+        return f"{span(numbers['precision'], percent)} of extra alerts are right, {against}"
     return f"value caught {signed(numbers['value'])}, insults {signed(numbers['insults'])}"
 
 
@@ -79,8 +92,9 @@ def flips(*verdicts: Verdict) -> tuple[str, ...]:
             found.append(f"{name} would be settled by {verdict.settle.text or 'evidence the log does not hold'}.")
         elif verdict.question == "add":
             lift = verdict.numbers["lift"]
-            edge = lift.low if verdict.word == PASS else lift.high
-            found.append(f"{name} would be open again if the bar moved by {share(abs(edge))}.")
+            way, edge = ("up", lift.low) if verdict.word == PASS else ("down", lift.high)
+            points = percent(abs(edge)).removesuffix(" %")
+            found.append(f"{name} would be open again if the bar went {way} by {points} percentage points.")
         else:
             found.append(f"{name} would be open again if {_edges(verdict)} turned out otherwise.")
     return tuple(found)
@@ -101,10 +115,11 @@ def _edges(verdict: Verdict) -> str:
 def rollback(add: Verdict, counts: Counts, model: int, extra: int) -> tuple[str, ...]:
     """Triggers that end an enforcement, drawn from the interval the verdict rests on."""
     low = add.numbers["precision"].low
+    most = {name: f"{max(1.0, 1.5 * count / counts.days):,.1f}" for name, count in (("m", model), ("x", extra))}
     lines = [
-        f"More than {max(1.0, 1.5 * count / counts.days):,.1f} {what} a day on three days running ({name})."
-        for count, what, name in ((model, "model alerts", "replace"), (extra, "extra alerts", "add"))
+        f"REPLACE: the model alerts more than {most['m']} times a day on three days running.",
+        f"ADD: there are more than {most['x']} extra alerts a day on three days running.",
     ]
     if extra and low > 0:
-        lines.append(f"Precision of matured extra alerts below {share(low)} over two weeks.")
+        lines.append(f"ADD: fewer than {percent(low)} of extra alerts prove right, over two weeks that have matured.")
     return tuple(lines)

@@ -1,0 +1,68 @@
+"""The checks a backtest holds, one sentence each: both verdicts, then what they lean on.
+
+In go the facts of a backtest; out come frozen checks, each PASS, FAIL or INCONCLUSIVE. JUnit and GitHub annotations
+show them. Nothing is judged anew: a check reads its word from the facts, and what the facts lack is no check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from riskml.evidence.backtest.replace import VOLUME_LIMIT
+from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS
+from riskml.evidence.backtest.words import signed, span, times
+from riskml.report.facts import interval
+
+__all__ = ["Check", "checks"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name, its word and why."""
+
+    name: str
+    word: str
+    text: str
+
+
+def checks(facts: Mapping[str, Any]) -> tuple[Check, ...]:
+    """Every check the facts hold, the question asked first."""
+    asked = str(facts["question"])
+    other = "add" if asked == "replace" else "replace"
+    return (_verdict(facts[asked]), _verdict(facts[other]), *_leaned_on(facts))
+
+
+def _verdict(body: Mapping[str, Any]) -> Check:
+    why = "; ".join(body["reasons"])
+    settle = body.get("settle", {}).get("text", "")
+    text = f"{why}; settled by {settle}" if settle and body["word"] == INCONCLUSIVE else why
+    return Check(str(body["question"]).upper(), str(body["word"]), text)
+
+
+def _leaned_on(facts: Mapping[str, Any]) -> Iterator[Check]:
+    yield _volume(facts)
+    yield _insults(facts)
+    yield _maturity(facts)
+
+
+def _volume(facts: Mapping[str, Any]) -> Check:
+    """Void only where the whole interval lies above the limit; fewer alerts never are."""
+    found = interval(facts["replace"]["numbers"]["volume"])
+    word = INCONCLUSIVE if found.low > VOLUME_LIMIT else PASS
+    return Check("volume match", word, f"the model raises {span(found, times)} alerts for each of the rule's")
+
+
+def _insults(facts: Mapping[str, Any]) -> Check:
+    """The guardrail of REPLACE: no more good customers alerted on than by the rule, but for the declared margin."""
+    found, word = interval(facts["replace"]["numbers"]["insults"]), str(facts["replace"]["word"])
+    if word != PASS:
+        word = FAIL if word == FAIL and found.low > 0 else PASS if found.high <= 0 else INCONCLUSIVE
+    return Check("insults", word, f"insults, model minus rule: {signed(found)} ({found.mark})")
+
+
+def _maturity(facts: Mapping[str, Any]) -> Check:
+    counts = facts["counts"]
+    text = f"{counts['eligible']:,} matured decisions over {counts['days']:.0f} days"
+    return Check("maturity", PASS if counts["eligible"] else INCONCLUSIVE, text)
