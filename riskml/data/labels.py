@@ -54,6 +54,7 @@ class LabelLog:
         time: event time in microseconds UTC [n].
         matures_after: microseconds until silence means something.
         absent_good: whether silence then means good.
+        threat: kind of threat of each label, None where the label names none [k]; None without such a column.
     """
 
     row: Int64
@@ -65,6 +66,7 @@ class LabelLog:
     time: Int64
     matures_after: int
     absent_good: bool
+    threat: npt.NDArray[np.object_] | None = None
 
     def in_force(self, cut: int, routes: tuple[int, ...] | None = None) -> InForce:
         """The label in force just before ``cut``: known before it, best route first, then the latest known.
@@ -142,7 +144,9 @@ def label_log(recipe: Recipe, tables: Tables) -> LabelLog:
         source, route = _routes(spec, frame)
         fraud = _verdicts(frame, spec.label, "labels") if spec.label else np.ones(len(frame), np.int8)
         said = fraud != UNKNOWN
-        log = _sorted(spec, events.time, row[said], fraud[said], known[said], route[said], source[said])
+        kind = _kinds(spec, frame)
+        kind = None if kind is None else kind[said]
+        log = _sorted(spec, events.time, row[said], fraud[said], known[said], route[said], source[said], kind)
     _two_classes(log)
     return log
 
@@ -170,7 +174,14 @@ def _from_events(spec: Labels, tables: Tables) -> LabelLog:
 
 
 def _sorted(
-    spec: Labels, time: Int64, row: Int64, fraud: Int8, known: Int64, route: Int8, source: npt.NDArray[np.object_]
+    spec: Labels,
+    time: Int64,
+    row: Int64,
+    fraud: Int8,
+    known: Int64,
+    route: Int8,
+    source: npt.NDArray[np.object_],
+    kind: npt.NDArray[np.object_] | None,
 ) -> LabelLog:
     """Rows ordered by event, best route, latest known; a tie goes to fraud, so that file order never matters."""
     order = np.lexsort((-fraud, -known, route, row))
@@ -184,7 +195,17 @@ def _sorted(
         time=time,
         matures_after=spec.matures_after,
         absent_good=spec.absent == "good",
+        threat=None if kind is None else kind[order],
     )
+
+
+def _kinds(spec: Labels, frame: pd.DataFrame) -> npt.NDArray[np.object_] | None:
+    """The kind of threat each label row names, None for a null; None where the recipe names no such column."""
+    if spec.threat is None:
+        return None
+    codes, names = pd.factorize(_column(frame, spec.threat, "labels").astype(object), use_na_sentinel=True)
+    words = np.array([*(str(name) for name in names), None], dtype=object)
+    return np.asarray(words[codes])  # a null has code -1
 
 
 def _column(frame: pd.DataFrame, name: str, where: str) -> pd.Series[Any]:

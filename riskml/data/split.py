@@ -3,13 +3,14 @@
 In go the recipe, the instant taken as "now" and the label log; out come half-open windows ``train | gap | calibrate
 | gap | test``, the rows with a known outcome in each, and time-ordered tuning folds inside train. The gap is the
 time a label needs to mature, so no row of one window is judged by a label that was unknown when the next one began.
-A log too short for the windows asked for is refused with the numbers.
+In a log too short for all of them test gives way, down to nothing, since a model can be trained before it can be
+judged; a log too short to train on is refused with the numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -104,35 +105,51 @@ def iso(micros: int) -> str:
     return stamp.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-def plan_windows(recipe: Recipe, tables: Tables) -> Windows:
+def plan_windows(recipe: Recipe, tables: Tables, matures: int | None = None) -> Windows:
     """Lay the windows backwards from now.
+
+    Args:
+        recipe: the recipe.
+        tables: the data.
+        matures: microseconds until a decision of the test window is matured, as ``riskml.data.maturity`` estimates
+            it; what the recipe declares, if that is longer. The gaps before calibrate and test stay as declared.
 
     Raises:
         DataError: the log does not reach back far enough to leave a training window.
     """
     first = int(tables.events.time.min())
-    return _lay(recipe, first, int(tables.as_of))
+    return _lay(recipe, first, int(tables.as_of), max(recipe.labels.matures_after, matures or 0))
 
 
-def _lay(recipe: Recipe, first: int, as_of: int) -> Windows:
-    """``plan_windows`` from the first event's time and now."""
+def _lay(recipe: Recipe, first: int, as_of: int, matures: int) -> Windows:
+    """``plan_windows`` from the first event's time and now; train keeps at least the length of calibrate."""
     gap, wish = recipe.labels.matures_after, recipe.train
-    test_end = as_of - gap
-    test_start = test_end - wish.test
+    least = wish.calibrate if wish.history is None else min(wish.calibrate, wish.history)
+    soonest = first + least + gap + wish.calibrate + gap
+    if soonest > as_of:
+        raise DataError(
+            f"the log is too short to train on: it spans {_days(as_of - first)} days ({iso(first)} to {iso(as_of)}), "
+            f"and it takes {_days(soonest - first)} (train {_days(least)}, calibrate {_days(wish.calibrate)}, "
+            f"2 × {_days(gap)} for labels to mature)",
+            f"shorten `train.calibrate`, bring more history, or come back after {iso(soonest)[:10]}",
+        )
+    test_start = max(as_of - matures - wish.test, soonest)
+    test_end = max(as_of - matures, test_start)
     calibrate_end = test_start - gap
     calibrate_start = calibrate_end - wish.calibrate
     train_end = calibrate_start - gap
     train_start = first if wish.history is None else max(first, train_end - wish.history)
-    if train_end <= first:
-        needed = 3 * gap + wish.test + wish.calibrate
-        raise DataError(
-            f"the log leaves no training window: it spans {_days(as_of - first)} days "
-            f"({iso(first)} to {iso(as_of)}), and calibrate and test take {_days(needed)} "
-            f"(test {_days(wish.test)}, calibrate {_days(wish.calibrate)}, 3 × {_days(gap)} for labels to mature)",
-            "shorten `train.test` or `train.calibrate`, bring more history, "
-            f"or come back after {iso(first + needed + wish.test)[:10]}",
-        )
     return Windows(train_start, train_end, calibrate_start, calibrate_end, test_start, test_end, as_of, gap)
+
+
+def judged_from(windows: Windows, since: int | None) -> int:
+    """The first instant of the test window at which decisions count: not before the rule was written."""
+    return windows.test_start if since is None else max(windows.test_start, since)
+
+
+def matured(windows: Windows, matures: int) -> Windows:
+    """The same windows with test ended where decisions are ``matures`` microseconds old, at the latest."""
+    return replace(windows, test_end=max(windows.test_start, min(windows.test_end, windows.as_of - matures)))
 
 
 def split(

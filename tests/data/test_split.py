@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskml.data.split import folds, plan_windows, split
+from riskml.data.split import folds, judged_from, matured, plan_windows, split
 from riskml.errors import DataError
 from riskml.recipe.spec import DAY, Events, Labels, Recipe, Threat, Train
 from tests.learning.worlds import GAP, NOW, relabelled, tables, world
@@ -38,10 +38,40 @@ def test_history_shortens_train_and_never_reaches_before_the_log() -> None:
     assert long.train_start == 5 * DAY
 
 
-def test_a_log_too_short_is_refused_with_the_numbers() -> None:
-    """The error names what the windows need and what there is."""
-    with pytest.raises(DataError, match=r"spans 60 days .* take 177 \(test 28, calibrate 14, 3 × 45"):
+def test_a_log_too_short_to_train_is_refused_with_the_numbers() -> None:
+    """The error names what train and calibrate need, what there is, and the day from which it is enough."""
+    with pytest.raises(DataError, match=r"spans 60 days .* takes 118 \(train 14, calibrate 14, 2 × 45") as caught:
         plan_windows(recipe(gap=45 * DAY), tables(np.array([0, NOW])))
+    assert caught.value.hint.endswith("or come back after 1970-04-29")
+    day = tables(np.array([0]), 118 * DAY)
+    assert plan_windows(recipe(gap=45 * DAY), day).train_end == 14 * DAY
+
+
+@given(st.integers(0, 300), st.integers(0, 40), st.integers(0, 60), st.integers(1, 30), st.integers(1, 40))
+def test_test_gives_way_before_train_does(span: int, gap: int, matures: int, calibrate: int, test: int) -> None:
+    """Windows always lie in order with the declared gaps; test is as long as wished exactly if the log allows it."""
+    spec, log = recipe(gap * DAY, test=test * DAY, calibrate=calibrate * DAY), tables(np.array([0]), span * DAY)
+    if span < 2 * gap + 2 * calibrate:
+        with pytest.raises(DataError, match="too short to train on"):
+            plan_windows(spec, log, matures * DAY)
+        return
+    made, age = plan_windows(spec, log, matures * DAY), max(gap, matures)
+    assert made.train_end - made.train_start >= made.calibrate_end - made.calibrate_start == calibrate * DAY
+    assert made.calibrate_start - made.train_end == made.test_start - made.calibrate_end == gap * DAY
+    assert made.test_start <= made.test_end <= max(made.test_start, (span - age) * DAY)
+    room = span - age - 2 * gap - 2 * calibrate
+    assert made.test_end - made.test_start == min(test, max(room, 0)) * DAY
+    assert made.test_start <= made.as_of
+
+
+def test_decisions_younger_than_the_estimate_leave_the_test_window() -> None:
+    """Test ends where decisions are old enough, never before it begins, and is never lengthened."""
+    made = plan_windows(recipe(test=10 * DAY, calibrate=5 * DAY), tables(np.array([0, NOW])))
+    assert matured(made, GAP) == made == matured(made, GAP - DAY)
+    assert matured(made, GAP + 4 * DAY).test_end == made.test_end - 4 * DAY
+    assert matured(made, 40 * DAY).test_end == made.test_start
+    assert judged_from(made, None) == judged_from(made, 0) == made.test_start
+    assert judged_from(made, made.test_start + 1) == made.test_start + 1
 
 
 def test_rows_are_those_of_the_window_at_their_own_cut() -> None:
