@@ -1,7 +1,8 @@
 """ADD: are the alerts the model raises beside the rule worth their price?
 
 In go units and the recipe's ``[backtest]``; out comes a verdict. Every extra alert was let through by the rule, so its
-outcome was seen and the question has an answer even where the rule never let anything go. Extra alerts must be more
+outcome was seen and the question has an answer even where the rule never let anything go; only beside a rival may the
+log's rule have stopped it, and then releases speak for it or it is bounded. Extra alerts must be more
 precise than the bar: the one the recipe states, else the rule's own precision where that can be known honestly. What
 is not known of a bar counts against the model as it does of its alerts, and a handful of frauds passes nothing.
 """
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from riskml.evidence.backtest import verdict as v
 from riskml.evidence.backtest.bootstrap import Draws, quantiles, resample
 from riskml.evidence.backtest.cluster import effective
-from riskml.evidence.backtest.control import FEW_FRAUDS
+from riskml.evidence.backtest.control import FEW_FRAUDS, few_frauds
 from riskml.evidence.backtest.replace import VOLUME_LIMIT, ways_used
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
@@ -81,8 +82,18 @@ def _weighted(basis: str, rule: npt.NDArray[np.bool_], told: npt.NDArray[np.bool
     return Bar(basis, frauds=weight * units.known_fraud, known=weight * told, seen=weight)
 
 
+def beside(units: Units) -> Units:
+    """The units with extra alerts that were stopped bounded one by one where releases show too few of their frauds.
+
+    Beside the log's own rule none was stopped, and the units come back as they are.
+    """
+    stopped = units.extra & units.sampled
+    return units.close(stopped) if stopped.any() and few_frauds(units, stopped) else units
+
+
 def judge_add(units: Units, spec: Backtest, days: float) -> Verdict:
     """The verdict on ADD over ``days`` of matured, eligible decisions."""
+    units = beside(units)
     wanted = bar(units, spec)
     numbers, clusters = _measure(units, spec, wanted)
     extra, right = int(units.extra.sum()), int((units.extra & units.known_fraud).sum())
@@ -110,6 +121,9 @@ def judge_add(units: Units, spec: Backtest, days: float) -> Verdict:
         word, reasons = v.FAIL, [f"an extra alert is less precise than the bar ({wanted.basis})"]
     else:
         word, reasons = v.INCONCLUSIVE, ["precision of an extra alert may lie on either side of the bar"]
+    unseen = int((units.extra & units.closed).sum())
+    if word == v.INCONCLUSIVE and unseen:
+        reasons.append(f"{unseen:,} extra alerts were stopped in this log and never seen")
     settle = _settle(spec, wanted, numbers, clusters, days) if word == v.INCONCLUSIVE else Settle()
     return Verdict("add", word, tuple(reasons), numbers, settle)
 
@@ -140,9 +154,9 @@ def _measure(units: Units, spec: Backtest, wanted: Bar) -> tuple[dict[str, Inter
 
 def _one_way(units: Units, spec: Backtest, wanted: Bar, drawn: Draws, way: int) -> dict[str, Interval]:
     """Every number of the verdict by one way to cluster."""
-    level, extra = spec.confidence, ("extra", "extra")
-    raw = v.ratio(drawn, ("frauds_low", "frauds_high"), extra, level, v.OBSERVED)
-    size = effective(units.groups[way], units.extra.astype(np.float64))
+    level, extra, mark = spec.confidence, ("extra", "extra"), _mark(units)
+    raw = v.ratio(drawn, ("frauds_low", "frauds_high"), extra, level, mark)
+    size = effective(units.groups[way], units.extra * np.where(units.closed, 1.0, units.weight))
     total = drawn.total("extra")
     ends = [drawn.total(name) / total if total else float("nan") for name in ("frauds_low", "frauds_high")]
     exact = v.binomial(ends[0], size, level)[0], v.binomial(ends[1], size, level)[1]
@@ -154,11 +168,18 @@ def _one_way(units: Units, spec: Backtest, wanted: Bar, drawn: Draws, way: int) 
         "precision": precision,
         "bar": line,
         "lift": lift,
-        "frauds": v.of(drawn, "frauds_low", "frauds_high", level, v.OBSERVED),
-        "value": v.of(drawn, "value_low", "value_high", level, v.OBSERVED),
-        "value_per_alert": v.ratio(drawn, ("value_low", "value_high"), extra, level, v.OBSERVED),
+        "frauds": v.of(drawn, "frauds_low", "frauds_high", level, mark),
+        "value": v.of(drawn, "value_low", "value_high", level, mark),
+        "value_per_alert": v.ratio(drawn, ("value_low", "value_high"), extra, level, mark),
         "volume": allowance,
     }
+
+
+def _mark(units: Units) -> str:
+    """How outcomes of extra alerts are known."""
+    if (units.extra & units.closed).any():
+        return v.UNKNOWN
+    return v.ESTIMATED if (units.extra & units.sampled).any() else v.OBSERVED
 
 
 def resize(interval: Interval, factor: float) -> Interval:
@@ -213,9 +234,11 @@ def _settle(spec: Backtest, wanted: Bar, numbers: dict[str, Interval], clusters:
         words.append("a threshold frozen within the allowance")
     if wanted.basis is None:
         words.append("a known bar (backtest.min_precision, reviewed alerts of the rule, or random releases)")
+    if precision.mark == v.UNKNOWN:
+        words.append("random releases of the extra alerts that were stopped")
     if 0 < clusters < spec.min_clusters:
         more = days * (spec.min_clusters / clusters - 1)
-    elif wanted.basis is not None and lift.estimate:
+    elif wanted.basis is not None and lift.estimate and not math.isnan(lift.estimate):
         half = (precision.high - precision.low) / 2
         more = days * max((half / abs(lift.estimate)) ** 2 - 1, 0.05)
     need = math.ceil(more) if 0 < more <= v.SOON else None
