@@ -156,7 +156,8 @@ def _one_way(units: Units, spec: Backtest, wanted: Bar, drawn: Draws, way: int) 
     """Every number of the verdict by one way to cluster."""
     level, extra, mark = spec.confidence, ("extra", "extra"), _mark(units)
     raw = v.ratio(drawn, ("frauds_low", "frauds_high"), extra, level, mark)
-    size = effective(units.groups[way], units.extra * np.where(units.closed, 1.0, units.weight))
+    counted = np.where(units.extra, np.where(units.closed, 1.0, units.weight), 0.0)
+    size = effective(units.groups[way], counted)
     total = drawn.total("extra")
     ends = [drawn.total(name) / total if total else float("nan") for name in ("frauds_low", "frauds_high")]
     exact = v.binomial(ends[0], size, level)[0], v.binomial(ends[1], size, level)[1]
