@@ -362,6 +362,21 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
         ("backtest.margin_value", 0 <= back.margin_value < 1, "must lie in [0, 1)"),
         ("backtest.margin_insults", 0 <= back.margin_insults < 1, "must lie in [0, 1)"),
         ("backtest.confidence", 0.5 < back.confidence < 1, "must lie between 0.5 and 1"),
+        (
+            "backtest.control.per_day",
+            back.control.per_day is None or 1 <= back.control.per_day <= 1_000_000,
+            "must lie between 1 and 1,000,000",
+        ),
+        (
+            "backtest.control.max_amount",
+            back.control.max_amount is None or 0 < back.control.max_amount < math.inf,
+            "must be above 0 and finite",
+        ),
+        (
+            "backtest.control.days",
+            spec.DAY <= back.control.days <= 365 * spec.DAY,
+            'must lie between "1d" and "365d"',
+        ),
         ("backtest.allowance", 0 < back.allowance <= 100, "must lie in (0, 100]"),
         (
             "backtest.sign_off",

@@ -248,6 +248,19 @@ class Episode:
 
 
 @dataclass(frozen=True)
+class Control:
+    """``[backtest.control]``: what a ramp of random releases may cost (``riskml backtest --plan-control``).
+
+    At most ``per_day`` of the rule's alerts are let through in a day (None: as few as settle the question), none above
+    ``max_amount`` in the amount's own currency (None: 95 in 100 lie below), for ``days``.
+    """
+
+    per_day: int | None = None
+    max_amount: float | None = None
+    days: Duration = 14 * DAY
+
+
+@dataclass(frozen=True)
 class Backtest:
     """``[backtest]``: the question that sets the exit code, how volumes are matched and rows are clustered.
 
@@ -273,6 +286,7 @@ class Backtest:
     min_clusters: int = 40
     episode: Episode | None = None
     costs: Costs = field(default_factory=Costs)
+    control: Control = field(default_factory=Control)
     sign_off: Duration | None = None
     segments: tuple[str, ...] = ()
     segment_recall: float = 0.1

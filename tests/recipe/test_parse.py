@@ -99,6 +99,10 @@ def test_a_good_recipe_becomes_frozen_values() -> None:
         ("package", {"version": "a/b"}, "package.version", "must be like"),
         ("train", {"seed": 10**20}, "train.seed", "must lie between"),
         ("train", {"trials": 3.5}, "train.trials", "must be a whole number, not 3.5"),
+        ("backtest", {"control": {"per_day": 0}}, "backtest.control.per_day", "must lie between 1"),
+        ("backtest", {"control": {"max_amount": 0}}, "backtest.control.max_amount", "must be above 0"),
+        ("backtest", {"control": {"days": "1h"}}, "backtest.control.days", "must lie between"),
+        ("backtest", {"control": {"max_amout": 5}}, "backtest.control.max_amout", "did you mean `max_amount`?"),
         ("backtest", {"allowance": float("inf")}, "backtest.allowance", "must lie in"),
     ],
 )
