@@ -7,6 +7,8 @@ that cannot carry a verdict, and says INCONCLUSIVE, with what would settle it, w
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ from riskml.evidence import metrics
 from riskml.evidence.backtest.add import judge_add
 from riskml.evidence.backtest.baselines import Policy, compare, retuned
 from riskml.evidence.backtest.control import settled
+from riskml.evidence.backtest.ledger import Looks, Request, take
 from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operating_points, sample
 from riskml.evidence.backtest.money import NetValue, net_value
 from riskml.evidence.backtest.panels import Immature, Week, immature, weeks
@@ -35,6 +38,8 @@ from riskml.evidence.rule import Incumbent, incumbent
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from riskml.data.labels import LabelLog
     from riskml.data.split import Windows
     from riskml.data.tables import Tables
@@ -112,6 +117,7 @@ class Backtest:
     worst_week: Week | None
     immature: Immature
     ranking: Ranking
+    looks: Looks
     confidence: float
     flips: tuple[str, ...]
     rollback: tuple[str, ...]
@@ -140,13 +146,20 @@ def backtest(
     windows: Windows,
     model: Model,
     opponent: Opponent | None = None,
+    *,
+    sign_off: Request | None = None,
+    ledger: Path | None = None,
 ) -> Backtest:
     """Judge ``model`` against the rule of ``recipe``, or against ``opponent`` on the same log.
 
+    ``sign_off`` opens the sealed part of the test window and writes the look down; without it the verdict sees what
+    lies before, and ``ledger`` only tells how often it was opened.
+
     Raises:
-        UsageError: the opponent is the model itself.
+        UsageError: the opponent is the model itself, or sign-off is asked for and nothing is sealed.
         DataError: there is no rule, its log is broken, no decision is eligible, or the opponent cannot be replayed.
     """
+    digest = recipe.digest("backtest")
     inc = logged = incumbent(recipe, tables)
     computed = False
     if opponent is not None:
@@ -163,7 +176,9 @@ def backtest(
     policies = _policies(recipe, tables, log, windows, inc, points)
     if opponent is not None and logged is not None:
         policies["rule of the log"] = logged.fired
-    taken = sample(recipe, tables, log, windows, inc, points, margins, policies)
+    subject = _subject(recipe, tables, opponent)
+    recipe, seen, looks = take(recipe, windows, model.digest, subject, sign_off, ledger)
+    taken = sample(recipe, tables, log, seen, inc, points, margins, policies)
     spec, units, days = recipe.backtest, taken.units, taken.counts.days
     alerts = margins[taken.rows] >= points.replace
     rival = rival_facts(opponent, inc, taken.rows, alerts, computed)
@@ -193,14 +208,15 @@ def backtest(
         worst_week=min(by_week, key=lambda week: week.value_low, default=None),
         immature=immature(time, log, windows, inc, margins, points),
         ranking=_ranking(model, margins, taken, log, windows, inc),
+        looks=looks,
         confidence=spec.confidence,
         flips=flips(found.replace, found.add),
         rollback=rollback(found.add, taken.counts, int(units.model.sum()), int(units.extra.sum())),
-        notes=_notes(recipe, inc, found, points, taken.counts, rival),
+        notes=(*_notes(recipe, inc, found, points, taken.counts, rival), looks.words),
         hashes={
             "model": model.digest,
             "recipe": model.recipe_digest,  # as in the release's lineage
-            "backtest": recipe.digest("backtest"),
+            "backtest": digest,
             "data": tables.fingerprint,
             "plan": table.plan.digest,
         },
@@ -237,6 +253,13 @@ def named(found: Judgement, noun: str) -> Judgement:
         return replace(verdict, reasons=reasons, settle=replace(verdict.settle, text=spoken(verdict.settle.text, noun)))
 
     return replace(found, add=said(found.add), replace=said(found.replace))
+
+
+def _subject(recipe: Recipe, tables: Tables, opponent: Opponent | None) -> str:
+    """SHA-256 of all but the model that decides the answer: a look at the same subject is the same look."""
+    rival = None if opponent is None else [opponent.kind, opponent.digest]
+    body = [recipe.digest("events", "labels", "rule", "train", "backtest"), tables.fingerprint, rival]
+    return hashlib.sha256(json.dumps(body).encode()).hexdigest()
 
 
 def _policies(
