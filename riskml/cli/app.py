@@ -19,6 +19,7 @@ import typer
 
 from riskml.cli.console import Console, Style
 from riskml.cli.failure import failed
+from riskml.cli.optional import spelled
 from riskml.errors import UsageError, near_matches
 
 Job = Callable[[Console], int]
@@ -213,23 +214,33 @@ def explain(recipe: RecipePath, options: Options) -> Job:
     return _stage("explain", recipe, options)
 
 
-@command("backtest", "riskml backtest recipes/account_takeover.toml --vs-rule")
+RULE_HELP = "Against the rule of the recipe's log, the default, or against the rule in FILE: TOML or one expression."
+CHAMPION_HELP = "Against the model of a release, at its own frozen threshold."
+
+
+@command("backtest", "riskml backtest recipes/account_takeover.toml --vs-champion account-takeover-0.1.0.riskml")
 def backtest(
     recipe: RecipePath,
     options: Options,
-    vs_rule: Annotated[bool, typer.Option("--vs-rule", help="Refuse a recipe that names no rule to beat.")] = False,
+    vs_rule: Annotated[str | None, typer.Option("--vs-rule", metavar="[FILE]", help=RULE_HELP)] = None,
+    vs_champion: Annotated[Path | None, typer.Option("--vs-champion", metavar="RELEASE", help=CHAMPION_HELP)] = None,
     junit: JUnitPath = None,
 ) -> Job:
-    """Judge the model against the rule on days neither has seen."""
+    """Judge the model against the rule on days neither has seen.
+
+    A comparison with a FILE or a RELEASE fills `backtest-vs-rule` or `backtest-vs-champion`; `package` reads the
+    verdict against the rule of the log, in `backtest`.
+    """
 
     def job(console: Console) -> int:
         from riskml.cli.journey import Journey, do_stage
+        from riskml.cli.rivals import opponent_of
         from riskml.cli.verdict import reported
 
         with reported(junit, recipe.stem):
             journey = Journey.open(recipe, options.set, options.runs, console)
-            journey.junit = junit
-            if vs_rule and journey.recipe.rule is None:
+            journey.junit, journey.opponent = junit, opponent_of(vs_rule, vs_champion)
+            if vs_rule == "" and journey.recipe.rule is None:
                 raise UsageError(f"{recipe.name} names no rule to compare with", "describe it in a [rule] section")
             return do_stage(journey, "backtest")
 
@@ -337,7 +348,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     console = Console(Style(json="--json" in words, debug="--debug" in words))
     try:
-        request = app(words or ["--help"], prog_name="riskml", standalone_mode=False)
+        request = app(spelled(words) or ["--help"], prog_name="riskml", standalone_mode=False)
         if not isinstance(request, Request):
             return int(request or 0)
         console = Console(request.style)

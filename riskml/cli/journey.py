@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from riskml.data.labels import LabelLog
     from riskml.data.split import Windows
     from riskml.data.tables import Tables
+    from riskml.evidence.backtest.rival import Opponent
     from riskml.evidence.rule import Incumbent
     from riskml.features.plan import FeaturePlan
     from riskml.features.table import FeatureTable
@@ -53,6 +54,7 @@ class Journey:
     records: dict[str, StageRecord | None] = field(default_factory=dict)
     disk_memory: int | None = None  # bytes for the disk engine; None computes features in memory
     junit: Path | None = None  # where the checks of a backtest go as JUnit XML
+    opponent: Opponent | None = None  # whom `backtest` compares with; None is the rule of the log
 
     @staticmethod
     def open(recipe: Path, overrides: Sequence[str], runs: Path, console: Console) -> Journey:
@@ -152,7 +154,7 @@ class Journey:
 
     def key(self, stage: Stage) -> StageKey:
         """What the stage depends on now; later stages must be asked after earlier ones are done."""
-        feeds = {}
+        feeds = dict(stage.given)
         for name in stage.feeds:
             record = self.record(name)
             feeds[name] = record.outcome if record else ""
@@ -174,13 +176,22 @@ class Journey:
 
 @dataclass(frozen=True)
 class Stage:
-    """One command's work: which recipe ``sections`` it reads, whose outputs it ``feeds`` on, what must have passed."""
+    """One command's work: which recipe ``sections`` it reads, whose outputs it ``feeds`` on, what must have passed.
+
+    ``given`` holds digests of what came with the command line, by name.
+    """
 
     name: str
     sections: tuple[str, ...]
     work: Callable[[Journey, Draft, Progress], Facts]
     feeds: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """The command that does it: `backtest` also fills folders for its rivals."""
+        return self.name.partition("-vs-")[0]
 
 
 @dataclass(frozen=True)
@@ -214,14 +225,16 @@ def standing(journey: Journey, stage: Stage) -> Standing:
 def do_stage(journey: Journey, name: str) -> int:
     """One command: do the stage on fresh input, show its answer, return the exit code."""
     stage = STAGES[name]
+    if name == "backtest" and journey.opponent is not None:
+        stage = _versus(stage, journey.opponent)
     with journey.folder.lock():
         _require(journey, stage)
         _refresh(journey, stage)
-    facts = journey.facts(name)
+    facts = journey.facts(stage.name)
     for line in words.lines(name, facts):
         journey.console.answer(line)
     journey.console.document(facts)
-    return _finish(journey, name)
+    return _finish(journey, stage)
 
 
 def list_features(journey: Journey) -> int:
@@ -262,7 +275,7 @@ def do_all(journey: Journey) -> int:
     journey.console.say(f"report: {root / 'backtest' / 'verdict.html'}")
     journey.console.say(f"release: {path}")
     journey.console.say(f"next: riskml verify {_quoted(str(path))}")
-    return _judge(journey)
+    return _judge(journey, "backtest")
 
 
 def _refresh(journey: Journey, stage: Stage) -> None:
@@ -284,7 +297,7 @@ def _refresh(journey: Journey, stage: Stage) -> None:
     journey.records.pop(stage.name)
     record = journey.record(stage.name)
     took = record.seconds if record else 0.0
-    console.say(f"{stage.name}: {words.summary(stage.name, facts)} ({seconds(took)})")
+    console.say(f"{stage.name}: {words.summary(stage.command, facts)} ({seconds(took)})")
     if record is not None:
         console.detail(f"{stage.name}: peak memory {record.peak_rss_mb:,.0f} MB, key {key.value[:12]}")
     if stage.name == "train" and not ok:
@@ -330,12 +343,12 @@ def _refuse_breach(journey: Journey, name: str) -> None:
     )
 
 
-def _finish(journey: Journey, name: str) -> int:
-    _refuse_breach(journey, name)
-    if name == "backtest":
-        journey.console.say(f"report: {journey.folder.stage(name) / 'verdict.html'}")
-        return _judge(journey)
-    after = list(STAGES)[list(STAGES).index(name) + 1 :]
+def _finish(journey: Journey, stage: Stage) -> int:
+    _refuse_breach(journey, stage.name)
+    if stage.command == "backtest":
+        journey.console.say(f"report: {journey.folder.stage(stage.name) / 'verdict.html'}")
+        return _judge(journey, stage.name)
+    after = list(STAGES)[list(STAGES).index(stage.name) + 1 :]
     if after:
         journey.console.say(f"next: riskml {after[0]} {journey.shown}")
     else:
@@ -344,12 +357,20 @@ def _finish(journey: Journey, name: str) -> int:
     return int(ExitCode.OK)
 
 
-def _judge(journey: Journey) -> int:
+def _judge(journey: Journey, name: str) -> int:
     """Tell the verdict, last of all, and turn it into the exit code."""
     from riskml.cli.verdict import tell
 
-    folder = journey.folder.stage("backtest")
-    return tell(journey.console, journey.facts("backtest"), folder, str(journey.recipe.file or ""), journey.junit)
+    folder = journey.folder.stage(name)
+    return tell(journey.console, journey.facts(name), folder, str(journey.recipe.file or ""), journey.junit)
+
+
+def _versus(stage: Stage, opponent: Opponent) -> Stage:
+    """The backtest against a rival: a folder of its own, and every section a champion's own features may rest on."""
+    from riskml.cli.rivals import folder_of
+
+    given = {"rival": f"{opponent.kind} {opponent.name} {opponent.stage} {opponent.digest}"}
+    return replace(stage, name=folder_of(opponent), sections=(*stage.sections, "tables"), given=given)
 
 
 def _stages() -> dict[str, Stage]:

@@ -143,13 +143,13 @@ def _trials(journey: Journey) -> list[dict[str, object]]:
 
 
 def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
-    """Judge the model against the rule; the page to sign as HTML and Markdown, and the facts for other programs."""
+    """Judge the model against the rule or a rival; the page to sign as HTML and Markdown, and the facts as JSON."""
     from riskml.evidence.backtest import backtest as judge
     from riskml.report.verdict import markdown, page
 
     progress("judging", 0, 2)
     facts: dict[str, Any] = judge(
-        journey.recipe, journey.tables, journey.table, journey.log, journey.windows, journey.model
+        journey.recipe, journey.tables, journey.table, journey.log, journey.windows, journey.model, journey.opponent
     ).to_dict()
     facts["notes"] += [str(item["message"]) for item in words.findings(journey.facts("features"), "warning")]
     progress("page", 1, 2)
