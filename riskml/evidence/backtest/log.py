@@ -230,19 +230,20 @@ def _folded(
 ) -> tuple[dict[str, Any], dict[str, Bools]]:
     """Retries as one unit: any alert counts, the first firing decides whether and how often it stands for others.
 
-    A fraud that went through without the rule's leave is known, whatever became of other attempts; so is one that was
-    released after attempts nobody could have released. One that was held and let go is no more open than the attempts
-    that were stopped beside it. An alert after the first seen fraud caught nothing: the money
-    was gone, and it counts for neither side.
+    A fraud that went through although attempts nobody could have released were stopped is known; one that slips
+    through after a stop that had its chance is not, for the released already stand for it. One that was held and let
+    go is no more open than the attempts that were stopped beside it. An alert after the first seen fraud caught
+    nothing, since the money was gone; one after the first stop had its occasion from the rule alone, as retries are
+    made by stops. Both count for neither side.
     """
     blocks = events["blocks"]
     seen = ~blocks | events["released"] | (not inc.enforced)
     gone = seen & (events["fraud"] == 1)
-    early = folding.until(gone)
+    early = folding.until(gone | (blocks & inc.enforced))
     alert = blocks & early
     fired, stopped, rule = folding.first_where(alert), folding.any(alert), folding.any(events["rule"] & early)
     chance = np.where(stopped, events["chance"][fired], np.nan)
-    known = folding.any(gone & ~blocks) | (folding.any(gone) & np.isnan(chance))
+    known = folding.any(gone) & np.isnan(chance)
     shut = folding.any(alert & ~seen) & np.isnan(chance)
     folded = {
         "model": folding.any(events["model"] & early),
@@ -257,7 +258,7 @@ def _folded(
         "alert_fraud": folding.most(events["alert_fraud"]),
         "time": events["time"][folding.first],
         "groups": events["groups"][:, folding.first],
-        "score": folding.most(events["score"]),
+        "score": folding.most(np.where(early, events["score"], -np.inf)),
         "events": np.diff(np.append(folding.starts, len(folding.order))),
     }
     return folded, {name: folding.any(found & early) for name, found in others.items()}
