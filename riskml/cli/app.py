@@ -224,6 +224,7 @@ def backtest(
     options: Options,
     vs_rule: Annotated[str | None, typer.Option("--vs-rule", metavar="[FILE]", help=RULE_HELP)] = None,
     vs_champion: Annotated[Path | None, typer.Option("--vs-champion", metavar="RELEASE", help=CHAMPION_HELP)] = None,
+    sign_off: Annotated[bool, typer.Option("--sign-off", help="Open the sealed window; each look costs.")] = False,
     junit: JUnitPath = None,
 ) -> Job:
     """Judge the model against the rule on days neither has seen.
@@ -240,6 +241,7 @@ def backtest(
         with reported(junit, recipe.stem):
             journey = Journey.open(recipe, options.set, options.runs, console)
             journey.junit, journey.opponent = junit, opponent_of(vs_rule, vs_champion)
+            journey.sign_off = sign_off
             if vs_rule == "" and journey.recipe.rule is None:
                 raise UsageError(f"{recipe.name} names no rule to compare with", "describe it in a [rule] section")
             return do_stage(journey, "backtest")

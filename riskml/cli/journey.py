@@ -54,6 +54,7 @@ class Journey:
     records: dict[str, StageRecord | None] = field(default_factory=dict)
     disk_memory: int | None = None  # bytes for the disk engine; None computes features in memory
     junit: Path | None = None  # where the checks of a backtest go as JUnit XML
+    sign_off: bool | None = None  # open the sealed window, or do not; None takes whichever verdict there is
     opponent: Opponent | None = None  # whom `backtest` compares with; None is the rule of the log
 
     @staticmethod
@@ -210,7 +211,10 @@ def standing(journey: Journey, stage: Stage) -> Standing:
         there = journey.folder.stage(stage.name).exists()
         return Standing("stale", "its files were altered or are incomplete") if there else Standing("missing")
     now = journey.key(stage)
-    if record.key == now.value:
+    fits = {now.value}
+    if stage.name == "backtest" and journey.sign_off is None:  # a verdict on the sealed window does as well
+        fits.add(journey.key(_signed(stage)).value)
+    if record.key in fits:
         return Standing("fresh", "" if record.ok else record.note, record)
     if record.data_fingerprint != now.data:
         return Standing("stale", "the data changed", record)
@@ -227,6 +231,8 @@ def do_stage(journey: Journey, name: str) -> int:
     stage = STAGES[name]
     if name == "backtest" and journey.opponent is not None:
         stage = _versus(stage, journey.opponent)
+    if name == "backtest" and journey.sign_off:
+        stage = _signed(stage)
     with journey.folder.lock():
         _require(journey, stage)
         _refresh(journey, stage)
@@ -361,6 +367,9 @@ def _judge(journey: Journey, name: str) -> int:
     """Tell the verdict, last of all, and turn it into the exit code."""
     from riskml.cli.verdict import tell
 
+    looks = journey.facts(name).get("looks")
+    if isinstance(looks, Mapping) and looks["part"] != "whole":
+        journey.console.say(str(looks["words"]))
     folder = journey.folder.stage(name)
     return tell(journey.console, journey.facts(name), folder, str(journey.recipe.file or ""), journey.junit)
 
@@ -371,6 +380,11 @@ def _versus(stage: Stage, opponent: Opponent) -> Stage:
 
     given = {"rival": f"{opponent.kind} {opponent.name} {opponent.stage} {opponent.digest}"}
     return replace(stage, name=folder_of(opponent), sections=(*stage.sections, "tables"), given=given)
+
+
+def _signed(stage: Stage) -> Stage:
+    """The same backtest on the sealed window."""
+    return replace(stage, given={**stage.given, "sign-off": "yes"})
 
 
 def _stages() -> dict[str, Stage]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -145,12 +146,23 @@ def _trials(journey: Journey) -> list[dict[str, object]]:
 def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Judge the model against the rule or a rival; the page to sign as HTML and Markdown, and the facts as JSON."""
     from riskml.evidence.backtest import backtest as judge
+    from riskml.evidence.backtest.ledger import FILE, Request
     from riskml.report.verdict import markdown, page
 
     progress("judging", 0, 2)
-    facts: dict[str, Any] = judge(
-        journey.recipe, journey.tables, journey.table, journey.log, journey.windows, journey.model, journey.opponent
-    ).to_dict()
+    ledger = journey.folder.root / FILE
+    found = judge(
+        journey.recipe,
+        journey.tables,
+        journey.table,
+        journey.log,
+        journey.windows,
+        journey.model,
+        journey.opponent,
+        sign_off=Request(ledger, time.time_ns() // 1000) if journey.sign_off else None,
+        ledger=ledger,
+    )
+    facts: dict[str, Any] = found.to_dict()
     facts["notes"] += [str(item["message"]) for item in words.findings(journey.facts("features"), "warning")]
     progress("page", 1, 2)
     write_json(draft.folder / "verdict.json", facts)
