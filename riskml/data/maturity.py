@@ -59,7 +59,7 @@ class Delay:
     """How late one group of labels comes.
 
     Args:
-        route: independent, alert, rule or inferred.
+        route: independent, alert or inferred; what the rule itself labels says nothing of how long reports take.
         source: the log's own word within that route; None for the whole route.
         threat: the kind of threat by ``labels.threat``; None for all kinds.
         frauds: frauds of the group in force now: what the estimate rests on.
@@ -118,7 +118,7 @@ class Maturity:
 
 @dataclass(frozen=True)
 class Clock:
-    """``used`` microseconds until a decision is matured; ``curve`` of the independent routes, None without one."""
+    """``used`` microseconds until a decision is matured; ``curve`` of the independent routes, None if not estimated."""
 
     used: int
     curve: Curve | None
@@ -148,7 +148,8 @@ def maturity(recipe: Recipe, log: LabelLog, as_of: int) -> Clock:
     used, basis, said = _use(declared, [(_next_hour(age), delay) for age, delay in limits if age is not None], whole)
     curve = whole[1] if whole is not None else None
     facts = Maturity(declared / DAY, used / DAY, basis, said, delays, _points(log, as_of, curve))
-    return Clock(used, curve, facts)
+    seen = whole is not None and whole[0].word == ESTIMATED
+    return Clock(used, curve if seen else None, facts)
 
 
 def reports(log: LabelLog, as_of: int, route: int) -> Reports:
@@ -169,8 +170,10 @@ def reports(log: LabelLog, as_of: int, route: int) -> Reports:
 
 
 def _groups(log: LabelLog, as_of: int) -> Iterator[tuple[Delay, Curve | None]]:
-    """Each route; of the independent one also each source and each kind of threat."""
+    """Each route but the rule's own, whose labels report nothing; of the independent one also sources and kinds."""
     for route, name in enumerate(ROUTES):
+        if name == "rule":
+            continue
         told = reports(log, as_of, route)
         if not len(told.row):
             continue

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from riskml.data.maturity import Maturity, maturity
 from riskml.data.rulelog import AGREEMENT
-from riskml.data.split import iso
+from riskml.data.split import iso, matured
 from riskml.errors import DataError
 from riskml.evidence import metrics
 from riskml.evidence.backtest.add import judge_add
@@ -26,13 +27,14 @@ from riskml.evidence.backtest.control import settled
 from riskml.evidence.backtest.ledger import Looks, Request, take
 from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operating_points, sample
 from riskml.evidence.backtest.money import NetValue, net_value
-from riskml.evidence.backtest.panels import Immature, Week, immature, weeks
+from riskml.evidence.backtest.panels import Early, Immature, Week, weeks, young
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
 from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
 from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.support import Support, support
 from riskml.evidence.backtest.swap import Saved, SwapRow, saved, swap_table
 from riskml.evidence.backtest.verdict import Verdict, plain
+from riskml.evidence.backtest.waiting import Ready, nothing, nothing_matured, postponed, ready, unspent, waits
 from riskml.evidence.backtest.words import flips, headline, rollback
 from riskml.evidence.rule import Incumbent, incumbent
 from riskml.recipe.spec import DAY
@@ -115,6 +117,9 @@ class Backtest:
     baselines: tuple[Policy, ...]
     weeks: tuple[Week, ...]
     worst_week: Week | None
+    maturity: Maturity
+    ready: Ready | None  # when all of the test window will be matured; None if it is
+    early: Early | None
     immature: Immature
     ranking: Ranking
     looks: Looks
@@ -168,6 +173,8 @@ def backtest(
         raise DataError(
             "the recipe has no [rule], so there is nothing to judge the model against", "add a [rule] section"
         )
+    clock = maturity(recipe, log, windows.as_of)
+    windows = matured(windows, clock.used)
     time = tables.events.time
     margins = np.full(len(time), -np.inf)
     rows = np.flatnonzero(time >= windows.calibrate_start)
@@ -177,12 +184,22 @@ def backtest(
     if opponent is not None and logged is not None:
         policies["rule of the log"] = logged.fired
     subject = _subject(recipe, tables, opponent)
-    recipe, seen, looks = take(recipe, windows, model.digest, subject, sign_off, ledger)
-    taken = sample(recipe, tables, log, seen, inc, points, margins, policies)
+    later = ready(windows, inc.since, clock.used, recipe.train.test)
+    idle = later is not None and nothing_matured(windows, inc, time, recipe.backtest.sign_off)
+    if idle:  # no look is spent on nothing
+        looks = unspent(recipe, windows)
+        taken = nothing(windows, policies)
+    else:
+        recipe, seen, looks = take(recipe, windows, model.digest, subject, sign_off, ledger)
+        taken = sample(recipe, tables, log, seen, inc, points, margins, policies)
     spec, units, days = recipe.backtest, taken.units, taken.counts.days
     alerts = margins[taken.rows] >= points.replace
     rival = rival_facts(opponent, inc, taken.rows, alerts, computed)
     found = named(judge(units, recipe, days), rival.noun)
+    if idle and later is not None:
+        found = replace(found, add=postponed(found.add, later), replace=postponed(found.replace, later))
+    shut = looks.part == "development"
+    early, immature = young(recipe, tables, log, windows, clock, inc, points, margins, shut=shut)
     sides = {
         "nothing": units.model & False,
         "rule": units.rule,
@@ -206,13 +223,20 @@ def backtest(
         baselines=compare(units, sides | dict(taken.policies), spec, days),
         weeks=by_week,
         worst_week=min(by_week, key=lambda week: week.value_low, default=None),
-        immature=immature(time, log, windows, inc, margins, points),
+        maturity=clock.facts,
+        ready=later,
+        early=early,
+        immature=immature,
         ranking=_ranking(model, margins, taken, log, windows, inc),
         looks=looks,
         confidence=spec.confidence,
         flips=flips(found.replace, found.add),
         rollback=rollback(found.add, taken.counts, int(units.model.sum()), int(units.extra.sum())),
-        notes=(*_notes(recipe, inc, found, points, taken.counts, rival), looks.words),
+        notes=(
+            *_notes(recipe, inc, found, points, taken.counts, rival),
+            *waits(clock.facts, later),
+            looks.words,
+        ),
         hashes={
             "model": model.digest,
             "recipe": model.recipe_digest,  # as in the release's lineage
