@@ -127,10 +127,12 @@ class Journey:
 
     @cached_property
     def windows(self) -> Windows:
-        """train | gap | calibrate | gap | test."""
+        """train | gap | calibrate | gap | test, ended where decisions are matured by what is declared and estimated."""
+        from riskml.data.maturity import maturity
         from riskml.data.split import plan_windows
 
-        return plan_windows(self.recipe, self.tables)
+        matures = maturity(self.recipe, self.log, self.tables.as_of).used
+        return plan_windows(self.recipe, self.tables, matures)
 
     @cached_property
     def incumbent(self) -> Incumbent | None:

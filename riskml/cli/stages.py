@@ -117,10 +117,14 @@ def explain(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 
     from riskml.evidence.explain import explain as explain_model
     from riskml.evidence.explain import write_reasons
+    from riskml.learning.threshold import calibrate_events
     from riskml.report.explanation import render_explanation
 
     windows, time = journey.windows, journey.table.time
     rows = np.flatnonzero((time >= windows.test_start) & (time < windows.test_end))
+    if not len(rows):  # nothing is matured yet: the days after calibrate, or calibrate itself
+        late = np.flatnonzero(time >= windows.test_start)
+        rows = late if len(late) else calibrate_events(windows, time)
     progress("contributions", 0, 3)
     found = explain_model(
         journey.model, journey.table, rows, hidden=journey.recipe.events.pii, seed=journey.recipe.train.seed
