@@ -15,28 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from riskml.features.compiled import kernel
-from riskml.features.prefix import (
-    BATCH,
-    LISTS,
-    ROOM,
-    SQUARES,
-    SUMS,
-    deviations,
-    differences,
-    prefix_squares,
-    prefix_sums,
-    sums,
-)
+from riskml.features.prefix import CHUNK, LISTS, ROOM, deviations, differences, prefix_sums, sums
 from riskml.features.stretch import (
+    AHEAD,
     DISTINCT,
     MAX,
     MEAN,
     MIN,
-    SINCE_FIRST,
-    SINCE_LAST,
     STD,
     SUM,
     differents,
+    ends,
     extremes,
     highest,
     logarithms,
@@ -50,6 +39,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+_BATCH = 512  # slots that are worked on together
+_NEVER = np.iinfo(np.int64).max
 _HELD = 64  # lines that are carried over to columns together
 _TABLED = 4096  # slots up to which extremes are looked up in a table of powers of two
 
@@ -62,6 +53,7 @@ def fuse(
     rows: Ints,
     time: Ints,
     seen: Ints,
+    plain: bool,
     q_starts: Ints,
     q_time: Ints,
     windows: Ints,
@@ -81,11 +73,13 @@ def fuse(
 
     Args:
         starts, rows, time, seen: rows of the source by key, their time and when they are known.
+        plain: whether that is as soon as they happen.
         windows: [w, 2] offset and width.
         numbers: [any, n] columns of the source.
         chosen, shifts, squared: [c] which of them are read, what is taken from every value, whether squares are needed.
         codes: [d, n] columns of codes below ``kinds``.
-        work: [o, 4] what to compute: aggregate, window, which of ``chosen`` or of ``codes``, which of ``tops``.
+        work: [o, 4] what to compute, window by window: aggregate, window, which of ``chosen`` or of ``codes``, which of
+            ``tops``.
         tops: [e, 2] which of ``chosen`` is searched for extremes, and the sign: 1 for maxima, -1 for minima.
         late: [keys] set for keys whose rows come late; their queries are left undefined.
         failed: [o, keys] set where a value may not be exact.
@@ -93,25 +87,23 @@ def fuse(
     """
     edges, slots, most_keys = batches(k0, k1, starts, q_starts)
     base = np.zeros(most_keys + 1, np.int64)
-    timed = (work[:, 0] == SINCE_FIRST) | (work[:, 0] == SINCE_LAST)
-    when = np.empty(slots if timed.any() else 0, np.int64)
     columns, coded, asked, todo = chosen.size, codes.shape[0], windows.shape[0], work.shape[0]
+    when = np.empty(slots + AHEAD, np.int64)
     x = np.empty((max(columns, 1), slots))
     fetched = np.empty(slots)
     summed = work_uses(work, columns)
     parts = np.empty((columns if summed.any() else 0, slots, 4))
-    square_parts = np.empty((columns if squared.any() else 0, slots, 4))
-    run = np.empty((square_parts.shape[0], slots), np.uint64)
-    before, after = np.empty((max(coded, 1), slots), np.int64), np.empty((max(coded, 1), slots), np.int64)
+    off = np.zeros((columns, 2))
+    run = np.empty((columns if squared.any() else 0, slots), np.uint64)
+    before = np.empty((max(coded, 1), slots + AHEAD), np.int32)
+    after = np.empty((max(coded, 1), slots + AHEAD), np.int32)
     kept, last = np.empty(slots, np.int64), np.full((coded, kinds), -1, np.int64)
-    low, high = np.empty((asked, BATCH), np.uint64), np.empty((asked, BATCH), np.uint64)
-    places, counted = np.zeros((asked, 3), np.int64), np.full(asked, -1)
-    for o in range(todo - 1, -1, -1):
-        if work[o, 0] == DISTINCT:
-            counted[work[o, 1]] = o  # one distinct count per window is taken while its stretches are found
+    high, low = np.empty((asked, CHUNK), np.uint64), np.empty(CHUNK, np.uint64)
+    reached, places = np.zeros((asked, 1), np.int64), np.zeros((asked, 3), np.int64)
+    same, first, counted = shared(windows, work)
     stacks, tallies = np.zeros((todo, 3)), np.zeros((todo, 3), np.int64)
     logs = logarithms(min(slots, _TABLED))
-    tables = np.empty((tops.shape[0], logs[-1] + 1, min(slots, _TABLED)))
+    tables = np.empty((tops.shape[0], logs[-1] + 1, min(slots, _TABLED)), out.dtype)
     suffixes = np.empty((todo if tops.size and slots > _TABLED else 0, slots))
     scratch = np.empty(LISTS * ROOM)
     for batch in range(edges.size - 1):
@@ -120,63 +112,88 @@ def fuse(
             continue
         longest = np.int64(0)
         for k in range(a, b):
-            late[k] = is_late(k, starts, seen)
+            late[k] = not plain and is_late(k, starts, seen)
             base[k - a + 1] = base[k - a] + starts[k + 1] - starts[k] + 1
             longest = max(longest, starts[k + 1] - starts[k])
             shift = base[k - a] - starts[k]
-            if when.size:
-                for at in range(starts[k], starts[k + 1]):
-                    when[at + shift] = time[at]
+            for at in range(starts[k], starts[k + 1]):
+                when[at + shift] = _NEVER if late[k] else time[at]
+            when[base[k - a + 1] - 1] = _NEVER
         for c in range(columns):
             gather(b - a, a, base, starts, rows, numbers[chosen[c]], shifts[c], fetched, x[c])
             if summed[c]:
-                prefix_sums(b - a, base, x[c], parts[c])
-            if squared[c]:
-                prefix_squares(b - a, base, x[c], square_parts[c], run[c])
+                own = run[c if squared[c] else 0] if run.shape[0] else low
+                off[c, 0], off[c, 1] = prefix_sums(b - a, base, x[c], squared[c], parts[c], own)
         for d in range(coded):
             neighbours(b - a, a, base, starts, rows, codes[d], kept, last[d], before[d], after[d])
         tabled = bool(base[b - a] <= _TABLED)
         for e in range(tops.shape[0]):
             if tabled:
                 peaks(int(base[b - a]), int(longest), x[tops[e, 0]], float(tops[e, 1]), tables[e])
+        reached[:] = 0
         places[:] = 0
         stacks[:] = 0.0
         tallies[:] = 0
-        for q0 in range(q_starts[a], q_starts[b], BATCH):
-            q1 = min(q0 + BATCH, q_starts[b])
+        for q0 in range(q_starts[a], q_starts[b], CHUNK):
+            q1 = min(q0 + CHUNK, q_starts[b])
             n = q1 - q0
             for w in range(asked):
-                o = counted[w]
+                if same[w] == w:
+                    ends(
+                        q0, q1, a, base, starts, when, seen, plain, q_starts, q_time, windows[w, 0], reached[w], high[w]
+                    )  # fmt: skip
+                hi, o = high[same[w]], counted[w]
                 c = work[o, 2] if o >= 0 else 0
                 stretches(
-                    q0, q1, a, base, starts, time, seen, late, q_starts, q_time, windows[w, 0], windows[w, 1],
-                    places[w], low[w], high[w], o >= 0, before[c], after[c], out[q0:q1, max(o, 0)],
+                    q0, q1, a, base, when, plain, q_starts, q_time, windows[w, 0] + windows[w, 1], places[w], low, hi,
+                    o >= 0, before[c], after[c], out[q0:q1, max(o, 0)],
                 )  # fmt: skip
-            ready = -1  # the pair of window and column whose sums are in scratch
-            for o in range(todo):
-                kind, w, c = work[o, 0], work[o, 1], work[o, 2]
-                place, lo, hi = out[q0:q1, o], low[w], high[w]
-                sure = True
-                if kind in (SUM, MEAN, STD):
-                    if ready != w * columns + c:
-                        ready = w * columns + c
-                        differences(n, lo, hi, parts[c], SUMS, scratch)
-                    if kind == STD:
-                        differences(n, lo, hi, square_parts[c], SQUARES, scratch)
-                        sure = deviations(n, lo, hi, run[c], scratch, place)
+                ready = -1  # the column whose sums are in scratch
+                for o in range(first[w], first[w + 1]):
+                    kind, c = work[o, 0], work[o, 2]
+                    place = out[q0:q1, o]
+                    sure = True
+                    if kind in (SUM, MEAN, STD):
+                        if ready != c:
+                            ready = c
+                            differences(n, low, hi, parts[c], squared[c], scratch)
+                        if kind == STD:
+                            sure = deviations(n, low, hi, run[c], x[c], off[c, 0], off[c, 1], scratch, place)
+                        else:
+                            sure = sums(n, low, hi, x[c], off[c, 0], scratch, kind == MEAN, place)
+                    elif kind in (MIN, MAX) and tabled:
+                        highest(n, low, hi, 1.0 if kind == MAX else -1.0, tables[work[o, 3]], logs, place)
+                    elif kind in (MIN, MAX):
+                        extremes(n, low, hi, x[c], 1.0 if kind == MAX else -1.0, stacks[o], suffixes[o], place)
+                    elif kind == DISTINCT:
+                        if o != counted[w]:
+                            differents(n, low, hi, before[c], after[c], tallies[o], place)
                     else:
-                        sure = sums(n, lo, hi, scratch, kind == MEAN, place)
-                elif kind in (MIN, MAX) and tabled:
-                    highest(n, lo, hi, 1.0 if kind == MAX else -1.0, tables[work[o, 3]], logs, place)
-                elif kind in (MIN, MAX):
-                    extremes(n, lo, hi, x[c], 1.0 if kind == MAX else -1.0, stacks[o], suffixes[o], place)
-                elif kind == DISTINCT:
-                    if o != counted[w]:
-                        differents(n, lo, hi, before[c], after[c], tallies[o], place)
-                else:
-                    picks(kind, n, lo, hi, x[max(c, 0)], when, q_time[q0:q1], place)
-                if not sure:
-                    failed[o, a:b] = True
+                        picks(kind, n, low, hi, x[max(c, 0)], when, q_time[q0:q1], place)
+                    if not sure:
+                        failed[o, a:b] = True
+
+
+@kernel
+def shared(windows: Ints, work: Ints) -> tuple[Ints, Ints, Ints]:
+    """The first window of the same offset, where the work of each window begins, and its first distinct count or -1.
+
+    ``work`` is in order of its windows.
+    """
+    asked, todo = windows.shape[0], work.shape[0]
+    same, first, counted = np.empty(asked, np.int64), np.zeros(asked + 1, np.int64), np.full(asked, -1)
+    for w in range(asked):
+        same[w] = w
+        for other in range(w - 1, -1, -1):
+            if windows[other, 0] == windows[w, 0]:
+                same[w] = other
+    for o in range(todo - 1, -1, -1):
+        first[work[o, 1] + 1] += 1
+        if work[o, 0] == DISTINCT:
+            counted[work[o, 1]] = o  # taken while its stretches are found
+    for w in range(asked):
+        first[w + 1] += first[w]
+    return same, first, counted
 
 
 @kernel
@@ -187,7 +204,7 @@ def batches(k0: int, k1: int, starts: Ints, q_starts: Ints) -> tuple[Ints, int, 
     for k in range(k0, k1):
         rows = starts[k + 1] - starts[k] + 1
         asked = q_starts[k + 1] - q_starts[k]
-        if keys == 0 or slots + rows > BATCH or queries + asked > BATCH:
+        if keys == 0 or slots + rows > _BATCH or queries + asked > _BATCH:
             edges[found] = k
             found += 1
             slots = queries = keys = 0

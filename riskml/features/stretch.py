@@ -14,13 +14,57 @@ import numpy.typing as npt
 from riskml.features.compiled import kernel
 
 Ints = npt.NDArray[np.int64]
+Ints32 = npt.NDArray[np.int32]
 Slots = npt.NDArray[np.uint64]  # unsigned, so that compiled code need not ask about negative indices
 Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Column = npt.NDArray[np.floating[Any]]
 
 COUNT, IS_NEW, SINCE_FIRST, SINCE_LAST, FIRST, LAST, SUM, MEAN, STD, MIN, MAX, DISTINCT = range(12)
-EVER = 1 << 62  # microseconds: a window without a left end; slots: farther than any
+EVER = 1 << 62  # microseconds: a window without a left end
+NOWHERE = (1 << 31) - 1  # a slot farther than any
+AHEAD = 3  # slots that are read beyond the last one
+
+
+@kernel
+def ends(
+    q0: int,
+    q1: int,
+    first_key: int,
+    base: Ints,
+    starts: Ints,
+    when: Ints,
+    seen: Ints,
+    plain: bool,
+    q_starts: Ints,
+    q_time: Ints,
+    offset: int,
+    state: Ints,
+    high: Slots,
+) -> None:
+    """Where the stretch of each query ``q0..q1`` ends, for all windows of one offset.
+
+    Args:
+        when: time by slot; no row is before that of a spare slot.
+        seen: when rows are known; not read if ``plain``: as soon as they happen.
+        state: [1] carries the end from one call to the next within a key.
+    """
+    last = state[0]
+    key = first_key
+    q = q0
+    while q < q1:
+        while q >= q_starts[key + 1]:
+            key += 1
+            last = base[key - first_key]
+        shift = base[key - first_key] - starts[key]
+        stop = min(q1, q_starts[key + 1])
+        while q < stop:
+            t = q_time[q]
+            cut = t - offset
+            while when[np.uint64(last)] < cut and (plain or seen[last - shift] < t):
+                last += 1
+            high[q - q0] = last
+            q += 1
+    state[0] = last
 
 
 @kernel
@@ -29,27 +73,25 @@ def stretches(
     q1: int,
     first_key: int,
     base: Ints,
-    starts: Ints,
-    time: Ints,
-    seen: Ints,
-    late: Flags,
+    when: Ints,
+    plain: bool,
     q_starts: Ints,
     q_time: Ints,
-    offset: int,
-    width: int,
+    back: int,
     state: Ints,
     low: Slots,
     high: Slots,
     tally: bool,
-    before: Ints,
-    after: Ints,
+    before: Ints32,
+    after: Ints32,
     out: Column,
 ) -> None:
-    """The stretch of each query ``q0..q1`` of keys from ``first_key`` on.
+    """Where the stretch of each query begins that ends at ``high``: at the first row not earlier than ``back`` ago.
 
     ``state`` [3] carries low, high and the tally from one call to the next within a key. With ``tally``, ``out`` says
     how many different codes each stretch holds: a row that enters is new unless the row ``before`` it with its code is
-    inside, a row that leaves takes its code along unless the row ``after`` it is inside.
+    inside, a row that leaves takes its code along unless the row ``after`` it is inside. Four rows are looked at a
+    time without a branch: how many leave cannot be guessed, and wrong guesses cost more than looking.
     """
     first, last, held = state[0], state[1], state[2]
     key = first_key
@@ -59,25 +101,33 @@ def stretches(
             key += 1
             first = last = base[key - first_key]
             held = 0
-        shift = base[key - first_key] - starts[key]
-        end = base[key - first_key + 1] - 1
         stop = min(q1, q_starts[key + 1])
-        if late[key]:
-            end = first
         while q < stop:
-            t = q_time[q]
-            cut = t - offset
-            edge = cut - width
-            while last < end and time[last - shift] < cut and seen[last - shift] < t:
-                if tally:
+            edge = q_time[q] - back
+            end = np.int64(high[q - q0])
+            if tally:
+                while last < end:
                     held += before[last] < first
-                last += 1
-            while first < last and time[first - shift] < edge:
+                    last += 1
+            more = True
+            while more:
+                f = np.uint64(first)
+                f1, f2, f3 = f + np.uint64(1), f + np.uint64(2), f + np.uint64(3)
+                a = when[f] < edge
+                b = a & (when[f1] < edge)
+                c = b & (when[f2] < edge)
+                d = c & (when[f3] < edge)
+                if not plain:  # rows that are too old by the time they are seen never enter
+                    a = a & (first < end)
+                    b = b & (first + 1 < end)
+                    c = c & (first + 2 < end)
+                    d = d & (first + 3 < end)
                 if tally:
-                    held -= after[first] >= last
-                first += 1
+                    held -= np.int64(a & (after[f] >= end)) + np.int64(b & (after[f1] >= end))
+                    held -= np.int64(c & (after[f2] >= end)) + np.int64(d & (after[f3] >= end))
+                first += np.int64(a) + np.int64(b) + np.int64(c) + np.int64(d)
+                more = d
             low[q - q0] = first
-            high[q - q0] = last
             if tally:
                 out[q - q0] = held
             q += 1
@@ -94,8 +144,8 @@ def neighbours(
     codes: Ints,
     kept: Ints,
     last: Ints,
-    before: Ints,
-    after: Ints,
+    before: Ints32,
+    after: Ints32,
 ) -> None:
     """The slots of the previous and the next row with the same code within the key (-1 and far away if none).
 
@@ -111,7 +161,7 @@ def neighbours(
             slot = base[k] + at - start
             code = kept[at - begin]
             earlier = last[code]
-            after[slot] = EVER
+            after[slot] = NOWHERE
             if earlier >= start:
                 before[slot] = base[k] + earlier - start
                 after[base[k] + earlier - start] = slot
@@ -121,7 +171,7 @@ def neighbours(
 
 
 @kernel
-def differents(n: int, low: Slots, high: Slots, before: Ints, after: Ints, state: Ints, out: Column) -> None:
+def differents(n: int, low: Slots, high: Slots, before: Ints32, after: Ints32, state: Ints, out: Column) -> None:
     """How many different codes lie in stretches; ``state`` [3] (low, high, different) lasts a batch."""
     first, last, held = state[0], state[1], state[2]
     for i in range(n):
@@ -140,8 +190,11 @@ def differents(n: int, low: Slots, high: Slots, before: Ints, after: Ints, state
 
 
 @kernel
-def peaks(slots: int, most: int, x: Floats, sign: float, table: Floats) -> None:
-    """Largest ``sign * x`` of the 2**k slots from each on, in row k, for stretches of at most ``most`` slots."""
+def peaks(slots: int, most: int, x: Floats, sign: float, table: Column) -> None:
+    """Largest ``sign * x`` of the 2**k slots from each on, in row k, for stretches of at most ``most`` slots.
+
+    ``table`` may be of float32: rounding keeps order, so the largest may be rounded first.
+    """
     for i in range(slots):
         table[0, i] = sign * x[i]
     k, length = 1, 1
@@ -153,7 +206,7 @@ def peaks(slots: int, most: int, x: Floats, sign: float, table: Floats) -> None:
 
 
 @kernel
-def highest(n: int, low: Slots, high: Slots, sign: float, table: Floats, logs: Ints, out: Column) -> None:
+def highest(n: int, low: Slots, high: Slots, sign: float, table: Column, logs: Ints, out: Column) -> None:
     """What ``extremes`` gives, from ``peaks``: a stretch is covered by two spans of the longest power of two."""
     for i in range(n):
         a, b = np.int64(low[i]), np.int64(high[i])

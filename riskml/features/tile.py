@@ -104,6 +104,7 @@ def _fill(lines: Columns, layout: Layout, nodes: Sequence[Node], reads: Reads, s
         layout.rows,
         layout.time,
         layout.visible,
+        layout.visible is layout.time,
         queries.starts,
         queries.time,
         np.array(list(work.windows), np.int64).reshape(-1, 2),

@@ -21,7 +21,8 @@ def layout(keys: np.ndarray, time: np.ndarray, late: np.ndarray | int = 0) -> La
     rows = np.lexsort((time, keys))
     starts = np.searchsorted(keys[rows], np.arange(keys.max() + 2))
     queries = Queries(rows, starts, time[rows])
-    return Layout(queries, rows, starts, time[rows], (time + late)[rows], None, 1)
+    visible = queries.time if isinstance(late, int) else (time + late)[rows]
+    return Layout(queries, rows, starts, queries.time, visible, None, 1)
 
 
 def node(aggregate: str, window: int | None, offset: int = 0) -> Node:
@@ -82,20 +83,34 @@ def test_nothing_drifts(kind: str) -> None:
                 assert made[f"std_{label}_0"][q] == pytest.approx(math.sqrt(spread), rel=1e-9, abs=0)
 
 
-def test_doubtful_sums_are_handed_over() -> None:
-    """Values 600 binary digits apart, and close ones far from zero beside others near it, take the slower kernels."""
+def test_doubtful_stretches_are_added_again() -> None:
+    """Values 600 binary digits apart are summed right by the one walk, value by value where prefix sums say nothing."""
     rng = np.random.default_rng(2)
     values = np.where(np.arange(600) % 50 == 7, 1e100, rng.uniform(1e-100, 2e-100, 600))
-    seen: list[str] = []
-    time = np.arange(600) * SECOND
-    over = layout(np.zeros(600, np.int64), time)
-    made = columns(over, [node("sum", 5 * SECOND)], values, merged(values, seen))["sum_5000000_0"]
-    assert seen == ["sum"]
+    over = layout(np.zeros(600, np.int64), np.arange(600) * SECOND)
+    made = columns(over, [node("sum", 5 * SECOND), node("mean", 5 * SECOND)], values)
     for q in range(600):
-        assert made[q] == pytest.approx(math.fsum(values[max(q - 5, 0) : q]), rel=1e-9, abs=0)
+        inside = values[max(q - 5, 0) : q].tolist()
+        assert made["sum_5000000_0"][q] == pytest.approx(math.fsum(inside), rel=1e-15, abs=0)
+        if inside:
+            assert made["mean_5000000_0"][q] == pytest.approx(math.fsum(inside) / len(inside), rel=1e-15, abs=0)
+
+
+def test_what_stays_in_doubt_is_handed_over() -> None:
+    """Long sums after a giant, and close values far from zero beside others near it, take the slower kernels."""
+    rng = np.random.default_rng(2)
+    seen: list[str] = []
+    after = np.r_[1e100, rng.uniform(1e-100, 2e-100, 9999)]
+    over = layout(np.zeros(10_000, np.int64), np.arange(10_000) * SECOND)
+    made = columns(over, [node("sum", 5000 * SECOND)], after, merged(after, seen))["sum_5000000000_0"]
+    assert seen == ["sum"]
+    for q in range(0, 10_000, 97):
+        assert made[q] == pytest.approx(math.fsum(after[max(q - 5000, 0) : q]), rel=1e-9, abs=0)
+    seen.clear()
+    over = layout(np.zeros(600, np.int64), np.arange(600) * SECOND)
     close = np.where(np.arange(600) < 300, 1e12 + rng.uniform(0, 1e-3, 600), rng.uniform(1, 2, 600))
     made = columns(over, [node("std", 5 * SECOND)], close, merged(close, seen))["std_5000000_0"]
-    assert seen == ["sum", "std"]
+    assert seen == ["std"]
     for q in range(2, 600, 7):
         exact = [Fraction(v) for v in close[max(q - 5, 0) : q].tolist()]
         mean = sum(exact) / len(exact)
