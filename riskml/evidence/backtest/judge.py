@@ -303,7 +303,7 @@ def _policies(
 
 
 def _rule_facts(inc: Incumbent, taken: Sample) -> RuleFacts:
-    fired = inc.fired[taken.rows]
+    fired = inc.blocks[taken.rows]
     return RuleFacts(
         name=inc.name,
         enforced=inc.enforced,

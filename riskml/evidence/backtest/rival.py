@@ -134,9 +134,8 @@ def stand_in(
         fired, since, more = _replayed(opponent.rule, recipe, tables)
     if since is not None and since >= windows.test_end - 1:
         noun = _NOUN[opponent.kind]
-        message = f"the {noun} knew labels until {iso(since)}, and the test window ended {iso(windows.test_end)}"
-        if opponent.rule is not None:
-            message = f"the {noun} is of {iso(since)}, and the test window ended {iso(windows.test_end)}"
+        did = "knew labels until" if opponent.rule is None else "is of"
+        message = f"the {noun} {did} {iso(since + 1)}, and the test window ended {iso(windows.test_end)}"
         raise DataError(message, "wait until decisions made after it have matured")
     notes += more
     return replace(base, fired=fired, logged=base.blocks, since=since, notes=tuple(notes)), computed
@@ -156,12 +155,13 @@ def rival_facts(
     """
     stopped = inc.stopped[rows] & inc.enforced
     fired = inc.fired[rows]
+    since = None if inc.since is None else iso(inc.since)
     facts = Rival(
         kind="rule",
         noun=_NOUN["rule"],
         name=inc.name,
         digest=None,
-        since=None if inc.since is None else iso(inc.since),
+        since=since,
         alerts=int(fired.sum()),
         shared=int((fired & inc.blocks[rows]).sum()),
         unseen=int((fired & stopped).sum()),
@@ -169,12 +169,15 @@ def rival_facts(
     )
     if opponent is None:
         return facts
+    if opponent.model is not None and inc.since is not None:
+        since = iso(inc.since + 1)  # the first instant that counts, as its release says it
     return replace(
         facts,
         kind=opponent.kind,
         noun=_NOUN[opponent.kind],
         name=opponent.name,
         digest=opponent.digest,
+        since=since,
         threshold=None if opponent.model is None else opponent.model.threshold,
         stage=opponent.stage,
         own_features=computed,
