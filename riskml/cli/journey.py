@@ -395,10 +395,11 @@ def _stages() -> dict[str, Stage]:
     threat = ("threat.name", "threat.as_of")  # `opened_at` is a clock for people
     data = (*threat, "events", "sources", "labels")
     plan = (*data, "tables", "features", "network", "packs", "derive")
+    frozen = ("backtest.episode", "backtest.match")  # what the threshold rests on
     made = (
         Stage("check", (*plan, "rule"), stages.check),
         Stage("features", plan, stages.features, gates=("check",)),
-        Stage("train", (*data, "rule", "train", "backtest.episode"), stages.train, feeds=("features",)),
+        Stage("train", (*data, "rule", "train", *frozen), stages.train, feeds=("features",)),
         Stage("explain", (*threat, "events", "train"), stages.explain, feeds=("features", "train")),
         Stage("backtest", (*data, "rule", "train", "backtest"), stages.backtest, feeds=("features", "train")),
         Stage("package", (*threat, "events", "package"), stages.package, feeds=("train", "explain", "backtest")),

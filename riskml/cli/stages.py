@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from riskml.cli import words
@@ -75,6 +75,7 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Search, fit, calibrate and freeze; finished trials outlive an interruption in a journal beside the stages."""
     from riskml.data.episodes import episodes
     from riskml.evidence.backtest.log import first_fired
+    from riskml.evidence.backtest.matches import matched
     from riskml.learning.threshold import calibrate_events
     from riskml.learning.train import train as train_model
 
@@ -99,16 +100,17 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         unseen=None if rule is None else rule.stopped,
         data_fingerprint=journey.fingerprint,
     )
+    model = matched(training.model, journey.recipe, journey.tables, journey.table, journey.log, journey.windows, rule)
     (draft.folder / "model").mkdir()
-    training.model.write(draft.folder / "model")
-    journey.model = training.model
+    model.write(draft.folder / "model")
+    journey.model = model
     if training.facts.interrupted:
         draft.ok = False
         done, wanted = len(training.trials), journey.recipe.train.trials
         draft.note = f"interrupted after {done} of {wanted} trials; a model of the best of them is kept"
     elif journal.exists():
         shutil.copyfile(journal, draft.folder / "trials.jsonl")
-    return training.facts.to_dict()
+    return replace(training.facts, threshold=model.threshold, model=model.digest).to_dict()
 
 
 def explain(journey: Journey, draft: Draft, progress: Progress) -> Facts:

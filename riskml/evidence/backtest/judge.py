@@ -19,13 +19,14 @@ import numpy.typing as npt
 from riskml.data.maturity import Maturity, maturity
 from riskml.data.rulelog import AGREEMENT
 from riskml.data.split import iso, matured
-from riskml.errors import DataError
+from riskml.errors import DataError, StaleError
 from riskml.evidence import metrics
 from riskml.evidence.backtest.add import judge_add
 from riskml.evidence.backtest.baselines import Policy, compare, retuned
 from riskml.evidence.backtest.control import settled
 from riskml.evidence.backtest.ledger import Looks, Request, take
 from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operating_points, sample
+from riskml.evidence.backtest.matches import Match, chosen, freeze_matches, matches
 from riskml.evidence.backtest.money import NetValue, net_value
 from riskml.evidence.backtest.panels import Early, Immature, Week, weeks, young
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
@@ -122,6 +123,7 @@ class Backtest:
     early: Early | None
     immature: Immature
     ranking: Ranking
+    matches: tuple[Match, ...]
     looks: Looks
     confidence: float
     flips: tuple[str, ...]
@@ -180,6 +182,10 @@ def backtest(
     rows = np.flatnonzero(time >= windows.calibrate_start)
     margins[rows] = model.margins(table.frame, rows)
     points = operating_points(recipe, tables, windows, log, inc, model.threshold, margins)
+    frozen = freeze_matches(recipe, tables, log, windows, inc, points, margins)
+    if opponent is None and chosen(frozen, recipe.backtest) != points.replace:
+        way = recipe.backtest.match
+        raise StaleError(f"the model's threshold was not frozen to match by {way}", "run `riskml train` again")
     policies = _policies(recipe, tables, log, windows, inc, points)
     if opponent is not None and logged is not None:
         policies["rule of the log"] = logged.fired
@@ -228,6 +234,7 @@ def backtest(
         early=early,
         immature=immature,
         ranking=_ranking(model, margins, taken, log, windows, inc),
+        matches=matches(frozen, units, spec, found.evidence),
         looks=looks,
         confidence=spec.confidence,
         flips=flips(found.replace, found.add),

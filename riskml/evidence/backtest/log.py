@@ -43,6 +43,7 @@ class Points:
 
     Args:
         replace: raw margin of the model's own threshold.
+        alerts: raw margin at the rule's alerts; what ``replace`` is where the recipe matches by alerts.
         add: raw margin beside the rule, for ``allowance`` times the rule's alerts; retries count once.
         amount: amount line of the amount-only baseline, at the rule's alerts.
         rule_alerts: rule alerts a day on calibrate; retries count once.
@@ -54,6 +55,7 @@ class Points:
     amount: float | None
     rule_alerts: float
     source: str
+    alerts: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def operating_points(
         amount=freeze(amount, volume.alerts) if usable and priced else None,
         rule_alerts=volume.per_day,
         source=volume.source,
+        alerts=threshold if recipe.backtest.match == "alerts" else freeze(best, volume.alerts),
     )
 
 
@@ -244,7 +247,7 @@ def _folded(
     fired, stopped, rule = folding.first_where(alert), folding.any(alert), folding.any(events["rule"] & early)
     chance = np.where(stopped, events["chance"][fired], np.nan)
     known = folding.any(gone) & np.isnan(chance)
-    shut = folding.any(alert & ~seen) & np.isnan(chance)
+    shut = folding.any(blocks & ~seen) & np.isnan(chance)
     folded = {
         "model": folding.any(events["model"] & early),
         "extra": folding.any(events["extra"] & early) & ~rule,

@@ -223,7 +223,7 @@ def _blockers(units: Units, spec: Backtest, found: Evidence) -> list[str]:
     reasons = []
     if not units.rule.any():
         reasons.append("the rule raised no alert in the test window")
-    if found.volume.low > VOLUME_LIMIT:
+    if found.volume.low > VOLUME_LIMIT and spec.match == "alerts":
         reasons.append(f"the model raised {found.volume.estimate:.2f} alerts for each of the rule's; the match is void")
     if found.clusters < spec.min_clusters:
         reasons.append(f"{found.clusters:.0f} effective fraud clusters, {spec.min_clusters} needed")
@@ -258,7 +258,7 @@ def _settle(units: Units, spec: Backtest, found: Evidence, days: float) -> Settl
         half = (found.value.high - found.value.low) / 2
         more = days * max((half / abs(found.value.estimate)) ** 2 - 1, 0.05)
     need = math.ceil(more) if 0 < more <= v.SOON else None
-    words = ["a threshold frozen at the rule's volume"] * (found.volume.low > VOLUME_LIMIT)
+    words = ["a threshold frozen at the rule's volume"] * (found.volume.low > VOLUME_LIMIT and spec.match == "alerts")
     if releases is not None and releases / per_day > v.SOON:
         words.append("more random releases of rule-only alerts than a year holds")
     elif releases is not None:
