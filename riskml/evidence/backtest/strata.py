@@ -32,12 +32,12 @@ def strata(units: Units) -> Int64:
         for rule in (False, True):
             rows = np.flatnonzero(units.sampled & (units.model == model) & (units.rule == rule))
             if len(rows):
-                found[rows] = found.max() + 1 + cells(units.score[rows], units.value[rows], seen[rows])
+                found[rows] = found.max() + 1 + cells(units.score[rows], units.value[rows], seen[rows])[1]
     return found
 
 
-def cells(score: Floats, value: Floats, released: Bools, least: int = LEAST) -> Int64:
-    """Codes from 0 of bands of score with as many alerts each, cut by amount inside [n].
+def cells(score: Floats, value: Floats, released: Bools, least: int = LEAST) -> tuple[Int64, Int64]:
+    """Bands of score with as many alerts each, and codes of their parts by amount, both from 0 and ascending [n].
 
     Amounts are cut into equal parts of the sum of their roots, which lies between equal counts and equal money
     (W. G. Cochran, Sampling Techniques, 3rd ed. 1977, 5A.7). Every code has ``least`` releases, if all have as many.
@@ -52,7 +52,7 @@ def cells(score: Floats, value: Floats, released: Bools, least: int = LEAST) -> 
         rows = np.flatnonzero(band == code)
         inner = _cut(value[rows], np.sqrt(value[rows]), parts)
         found[rows] = found.max() + (code > 0) + _merged(inner, released[rows], least)
-    return found
+    return band, found
 
 
 def _cut(values: Floats, size: Floats, parts: int) -> Int64:

@@ -1,0 +1,324 @@
+"""The plan of a release ramp (``--plan-control``): who is let through with what chance, at what cost, to settle what.
+
+In go units of the log, the recipe's ``[backtest]`` and its caps; out comes one frozen, JSON-ready ``ControlPlan``.
+Releases are random within strata of score and amount, few a day, and none above the amount cap, of which nothing is
+claimed later. Where the rule stops nothing no release is needed, and the plan says so.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from riskml.data.split import iso
+from riskml.evidence.backtest.forecast import Forecast, outlook
+from riskml.evidence.backtest.ramp import Ramp, design
+from riskml.evidence.backtest.units import Units
+from riskml.evidence.backtest.verdict import SOON
+from riskml.recipe.spec import DAY
+
+if TYPE_CHECKING:
+    from riskml.recipe.spec import Backtest
+
+__all__ = ["SCHEMA", "Checkpoint", "ControlPlan", "Option", "PlannedStratum", "Stage", "plan_control"]
+
+SCHEMA = "riskml.control_plan/1"
+CAPS = (0.9, 0.95, 0.99, 1.0)  # quantiles of amounts, tried in this order where the recipe names no cap
+SHARES = (0.1, 0.2, 0.3, 0.5)  # shares of the alerts of a day, tried as its cap where the recipe names none
+LIKELY = 0.8  # chance of PASS or FAIL from which a date counts as settling
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PlannedStratum:
+    """Alerts of the rule alone with a score in [from, to) and an amount in [from, to); None: no end.
+
+    Args:
+        score: raw margin of the model.
+        amount: amount at risk; the greatest is the plan's ``max_amount``, which still belongs to the stratum.
+        alerts_per_day: such alerts a day in the log (observed).
+        fraud_share: share of frauds among them (see ``ControlPlan.shares_from``).
+        chance: chance of release in each stage.
+    """
+
+    score: tuple[float | None, float | None]
+    amount: tuple[float | None, float | None]
+    alerts_per_day: float
+    fraud_share: float
+    chance: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Days of one set of chances; money is in the amount's own currency, ``most`` a hard limit, the rest expected.
+
+    Args:
+        start: first instant.
+        end: instant after the last.
+        days: whole days.
+        releases_per_day: alerts let through a day.
+        money_per_day: their amounts.
+        loss_per_day: the part of it that is fraud.
+        most_per_day: cap on releases times cap on amount.
+    """
+
+    start: str
+    end: str
+    days: int
+    releases_per_day: float
+    money_per_day: float
+    loss_per_day: float
+    most_per_day: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A forecast with its dates: releases end at ``until``, and their outcomes are known at ``known``."""
+
+    until: str
+    known: str
+    forecast: Forecast
+
+
+@dataclass(frozen=True)
+class Option:
+    """What another pair of caps would buy by the ramp's end.
+
+    Args:
+        max_amount: cap on the amount of a release.
+        per_day: cap on the releases of a day.
+        most_per_day: hard limit on the money let through in a day.
+        loss: expected loss in all.
+        half_width: half the width of the interval of the value difference, of alerts up to the cap.
+        bounded: value of the rule's alerts above it, which only widens the interval.
+        likely: chance of PASS or FAIL.
+    """
+
+    max_amount: float | None
+    per_day: int
+    most_per_day: float
+    loss: float
+    half_width: float
+    bounded: float
+    likely: float
+
+
+@dataclass(frozen=True)
+class ControlPlan:
+    """The plan; ``needed`` is False, with the reason in ``why``, where nothing is to be released.
+
+    Args:
+        needed: whether releases would tell anything the log does not.
+        why: one sentence on what the plan is for, or why there is none.
+        start: when releases may begin, the first midnight UTC after now.
+        days: length of the ramp.
+        per_day: cap on the releases of a day.
+        per_day_from: "recipe" or "chosen".
+        max_amount: cap on the amount of a release; None where amounts are not logged.
+        max_amount_from: "recipe" or "chosen".
+        overload: chance that ``per_day`` cuts any day of the ramp short; alerts after it get no chance.
+        alerts_per_day: rule-only alerts a day in the log (observed).
+        gap_alerts: share of them above ``max_amount`` (observed).
+        gap_value: their share of the money (observed).
+        shares_from: what the shares of frauds rest on: "control releases", "alert labels" or "assumed".
+        strata: who is released with what chance.
+        stages: when, and at what exposure.
+        releases: expected releases in all.
+        money: expected money let through in all.
+        loss: expected loss in all.
+        most: hard limit on the money let through in all.
+        checkpoints: what is known by when.
+        settled: the first instant at which PASS or FAIL is likely (``LIKELY``), None if not within a year.
+        settled_days: days of releases that takes.
+        options: what other caps would buy, the recipe's own kept; the plan is one of them.
+        model: hash of the model whose scores the strata cut.
+    """
+
+    needed: bool
+    why: str
+    start: str = ""
+    days: int = 0
+    per_day: int = 0
+    per_day_from: str = ""
+    max_amount: float | None = None
+    max_amount_from: str = ""
+    overload: float = 0.0
+    alerts_per_day: float = 0.0
+    gap_alerts: float = 0.0
+    gap_value: float = 0.0
+    shares_from: str = ""
+    strata: tuple[PlannedStratum, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    releases: float = 0.0
+    money: float = 0.0
+    loss: float = 0.0
+    most: float = 0.0
+    checkpoints: tuple[Checkpoint, ...] = ()
+    settled: str | None = None
+    settled_days: int | None = None
+    options: tuple[Option, ...] = ()
+    model: str = ""
+    schema: str = SCHEMA
+
+    def chances(self, score: Floats, amount: Floats, stage: int = -1) -> Floats:
+        """The chance of release of alerts of the rule alone, NaN where none is given [n]."""
+        found = np.full(len(score), np.nan)
+        for part in self.strata:
+            ends = [-math.inf if end is None else end for end in (part.score[0], part.amount[0])]
+            tops = [math.inf if end is None else end for end in (part.score[1], part.amount[1])]
+            below = (amount < tops[1]) | ((amount == tops[1]) & (tops[1] == self.max_amount))
+            rows = (score >= ends[0]) & (score < tops[0]) & (amount >= ends[1]) & below
+            found[rows] = part.chance[stage]
+        return found
+
+
+def plan_control(
+    units: Units,
+    spec: Backtest,
+    log_days: float,
+    *,
+    now: int,
+    matures_after: int,
+    enforced: bool = True,
+    priced: bool = True,
+    model: str = "",
+) -> ControlPlan:
+    """The plan for the days after ``now`` (microseconds UTC), from ``log_days`` days of matured units."""
+    rows = units.rule & ~units.model
+    if not enforced:
+        return ControlPlan(False, "The rule stops nothing: every outcome is seen, and no release is needed.")
+    if not rows.any():
+        return ControlPlan(False, "The rule raised no alert that the model did not: no release would tell more.")
+    value, wish = units.value, spec.control
+    if priced and not (rows & (value <= (wish.max_amount or math.inf))).any():
+        return ControlPlan(False, f"No rule-only alert lies below the release cap of {wish.max_amount:,.0f}.")
+    length, start = max(1, round(wish.days / DAY)), -(-now // DAY) * DAY
+    options, cap, ramp = _chosen(units, rows, spec, log_days, length, priced)
+    asked = np.zeros(len(units), bool)
+    asked[ramp.rows] = True
+    most = ramp.per_day * min(cap, float(value[asked].max()))
+    stages = _stages(ramp, value, start, most)
+    checkpoints, settled = _checkpoints(units, ramp, spec, length, start, matures_after)
+    gap = rows & ~asked
+    return ControlPlan(
+        needed=True,
+        why="Random releases of alerts that the rule alone raised show what replacing the rule would lose.",
+        start=iso(start),
+        days=length,
+        per_day=ramp.per_day,
+        per_day_from="chosen" if wish.per_day is None else "recipe",
+        max_amount=cap if priced else None,
+        max_amount_from=("chosen" if wish.max_amount is None else "recipe") if priced else "",
+        overload=ramp.overload,
+        alerts_per_day=float(rows.sum()) / log_days,
+        gap_alerts=float(gap.sum()) / float(rows.sum()),
+        gap_value=float(value[gap].sum()) / max(float(value[rows].sum()), 1e-300),
+        shares_from=ramp.basis,
+        strata=_strata(units, ramp, cap if priced else None),
+        stages=stages,
+        releases=sum(stage.days * stage.releases_per_day for stage in stages),
+        money=sum(stage.days * stage.money_per_day for stage in stages),
+        loss=sum(stage.days * stage.loss_per_day for stage in stages),
+        most=sum(stage.days * stage.most_per_day for stage in stages),
+        checkpoints=checkpoints,
+        settled=None if settled is None else iso(start + settled * DAY + matures_after),
+        settled_days=settled,
+        options=options,
+        model=model,
+    )
+
+
+def _chosen(
+    units: Units, rows: Bools, spec: Backtest, log_days: float, length: int, priced: bool
+) -> tuple[tuple[Option, ...], float, Ramp]:
+    """Every pair of caps tried, and the one with the least hard limit that likely settles the question by the ramp's
+    end; the likeliest, if none does. Caps of the recipe are kept."""
+    value, wish = units.value, spec.control
+    caps = [math.inf]
+    if wish.max_amount is not None and priced:
+        caps = [wish.max_amount]
+    elif priced:
+        caps = [float(np.quantile(value[rows], share, method="higher")) for share in CAPS]
+    tried: list[tuple[Option, float, Ramp]] = []
+    for cap in dict.fromkeys(caps):
+        asked = rows & (value <= cap)
+        daily = float(asked.sum()) / log_days
+        limits = [wish.per_day] if wish.per_day is not None else [max(1, math.ceil(part * daily)) for part in SHARES]
+        for per_day in dict.fromkeys(limits):
+            ramp = design(units, asked, log_days, per_day, length)
+            found = outlook(units, ramp, spec).at(length)
+            option = Option(
+                max_amount=cap if priced else None,
+                per_day=per_day,
+                most_per_day=per_day * min(cap, float(value[asked].max())),
+                loss=sum(stage.days * stage.loss_per_day for stage in _stages(ramp, value, 0, 0.0)),
+                half_width=found.half_width,
+                bounded=found.bounded,
+                likely=found.passes + found.fails,
+            )
+            tried.append((option, cap, ramp))
+    enough = [item for item in tried if item[0].likely >= LIKELY]
+    _, cap, ramp = (
+        min(enough, key=lambda item: item[0].most_per_day) if enough else max(tried, key=lambda item: item[0].likely)
+    )
+    return tuple(option for option, _, _ in tried), cap, ramp
+
+
+def _stages(ramp: Ramp, value: Floats, start: int, most: float) -> tuple[Stage, ...]:
+    money, found, day = ramp.sums(value), [], start
+    for days, chance in zip(ramp.days, ramp.chance, strict=True):
+        found.append(
+            Stage(
+                start=iso(day),
+                end=iso(day + days * DAY),
+                days=days,
+                releases_per_day=float(chance @ ramp.alerts),
+                money_per_day=float(chance @ money),
+                loss_per_day=float(chance @ (money * ramp.share)),
+                most_per_day=most,
+            )
+        )
+        day += days * DAY
+    return tuple(found)
+
+
+def _strata(units: Units, ramp: Ramp, cap: float | None) -> tuple[PlannedStratum, ...]:
+    """Strata whose bounds meet, so that every alert to come falls into one."""
+    score, value = units.score[ramp.rows], units.value[ramp.rows]
+    floors = [float(score[ramp.band[ramp.codes] == band].min()) for band in range(int(ramp.band.max()) + 1)]
+    found = []
+    for code, band in enumerate(ramp.band):
+        last = code + 1 == len(ramp.band) or ramp.band[code + 1] != band
+        first = code == 0 or ramp.band[code - 1] != band
+        found.append(
+            PlannedStratum(
+                score=(floors[band] if band else None, floors[band + 1] if band + 1 < len(floors) else None),
+                amount=(
+                    None if first else float(value[ramp.codes == code].min()),
+                    cap if last else float(value[ramp.codes == code + 1].min()),
+                ),
+                alerts_per_day=float(ramp.alerts[code]),
+                fraud_share=float(ramp.share[code]),
+                chance=tuple(float(stage[code]) for stage in ramp.chance),
+            )
+        )
+    return tuple(found)
+
+
+def _checkpoints(
+    units: Units, ramp: Ramp, spec: Backtest, length: int, start: int, matures_after: int
+) -> tuple[tuple[Checkpoint, ...], int | None]:
+    """Week by week to the ramp's end, then the day that likely settles it; and the days that takes."""
+    seen = outlook(units, ramp, spec)
+    ahead = [*range(1, min(length, SOON) + 1), *range(length + 1, SOON + 1, 7)]
+    settled = next((d for d in ahead if (f := seen.at(d)).passes + f.fails >= LIKELY), None)
+    days = sorted({*range(7, length, 7), length, *([settled] if settled is not None else [])})
+    return tuple(
+        Checkpoint(iso(start + day * DAY), iso(start + day * DAY + matures_after), seen.at(day)) for day in days
+    ), settled
