@@ -69,7 +69,13 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
-def command(name: str, example: str) -> Callable[[Callable[..., Job]], Callable[..., Request]]:
+rule = typer.Typer(name="rule", help="Work on temporary rules.", rich_markup_mode=None, no_args_is_help=False)
+app.add_typer(rule, name="rule")
+
+
+def command(
+    name: str, example: str, group: typer.Typer = app
+) -> Callable[[Callable[..., Job]], Callable[..., Request]]:
     """Register a command; its function takes its own parameters and ``options``, and returns the job."""
 
     def register(function: Callable[..., Job]) -> Callable[..., Request]:
@@ -96,7 +102,7 @@ def command(name: str, example: str) -> Callable[[Callable[..., Job]], Callable[
         parse.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
         parse.__annotations__ = {p.name: p.annotation for p in own + shared}
         del parse.__wrapped__
-        app.command(name, help=inspect.getdoc(function), epilog=f"Example: {example}")(parse)
+        group.command(name, help=inspect.getdoc(function), epilog=f"Example: {example}")(parse)
         return parse
 
     return register
@@ -318,6 +324,41 @@ def run(recipe: RecipePath, options: Options, junit: JUnitPath = None) -> Job:
     return job
 
 
+@command("suggest", "riskml rule suggest recipes/account_takeover.toml --days 14", group=rule)
+def rule_suggest(
+    recipe: RecipePath,
+    options: Options,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="Only what was known by then; now if left out.")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", metavar="N", min=1, help="The same, N days after the threat opened.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Leave out events before.")] = None,
+    share: Annotated[
+        float, typer.Option("--share", min=0.2, max=0.9, help="Part of the time to search; the rest shows the rules.")
+    ] = 0.6,
+    alerts: Annotated[
+        float | None, typer.Option("--alerts", metavar="N", min=0.01, help="Alerts a day; the rule's if left out.")
+    ] = None,
+    most: Annotated[int, typer.Option("--most", metavar="N", min=1, max=50, help="Rules to show.")] = 5,
+    features: Annotated[bool, typer.Option("--features", help="Offer the features of the run too.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write one rule for --vs-rule.")] = None,
+    pick: Annotated[int, typer.Option("--pick", metavar="N", min=1, help="Which rule to write out.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the sample, where rows are very many.")] = 7,
+) -> Job:
+    """Propose temporary rules from the first days of a threat."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.journey import Journey
+        from riskml.cli.suggest import Wish, suggest_rules
+
+        wish = Wish(as_of, days, since, share, alerts, most, seed, features, out, pick)
+        return suggest_rules(Journey.open(recipe, options.set, options.runs, console), wish)
+
+    return job
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from riskml import __version__
@@ -358,4 +399,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code)
     except BaseException as error:
-        return failed(console, error, words, [info.name for info in app.registered_commands if info.name])
+        return failed(console, error, words, _names())
+
+
+def _names() -> list[str]:
+    """Every command and group, as typed."""
+    return [info.name for info in (*app.registered_commands, *app.registered_groups) if info.name]

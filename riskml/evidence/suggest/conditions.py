@@ -115,4 +115,3 @@ def _words(term: Term, fraud: Bools, null: Bools) -> Iterator[tuple[str, Bools, 
         yield f"{term.text} in ({listed})", np.isin(codes, dense[:size]), "is"
     for index in common:
         yield f"{term.text} != {readable.text(str(words[index]))}", (codes != index) & ~null, "not"
-

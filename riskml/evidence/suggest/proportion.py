@@ -1,7 +1,7 @@
 """Shares with intervals for few and dependent events: precision, recall and their values.
 
-In go hits, weights and group codes; out comes a frozen ``Share``. The interval is Clopper-Pearson's for as many trials as
-the groups are worth (Korn and Graubard, Confidence intervals for proportions with small expected number of positive
+In go hits, weights and group codes; out comes a frozen ``Share``. The interval is Clopper-Pearson's for as many trials
+as the groups are worth (Korn and Graubard, Confidence intervals for proportions with small expected number of positive
 counts estimated from survey data, Survey Methodology 24, 1998), so it stays honest at 0 and at 1, where resampling
 says nothing. Refuses nothing: a share of nothing is NaN, between 0 and 1.
 """

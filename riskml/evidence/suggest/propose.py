@@ -2,8 +2,8 @@
 
 In go the recipe, its tables, labels, the incumbent and what was asked; out comes a frozen ``Suggestion`` of at most
 ``Ask.most`` candidates, best first by the fraud value caught within the alert budget on the earlier days. No candidate,
-threshold or rank depends on the later days: they only show what the candidates do there. Refuses days with too few known
-frauds. What a candidate's text says is what was counted: it is parsed and evaluated as any rule is.
+threshold or rank depends on the later days: they only show what the candidates do there. What a candidate's text says
+is what was counted: it is parsed and evaluated as any rule is. Refuses days with too few known frauds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ask", "Candidate", "Suggestion", "suggest"]
 
-BY_FRAUDS = 5.0  # alerts for each known fraud, where neither recipe nor rule says how many are wanted
+BY_FRAUDS = 3.0  # alerts for each known fraud, where neither recipe nor rule says how many are wanted
 LEAST_GROUPS = 3  # groups of frauds a rule must catch
 LEAST_SHARE = 0.04  # of all known frauds
 
@@ -159,7 +159,9 @@ def _budget(recipe: Recipe, earlier: Part, tables: Tables, ask: Ask) -> tuple[fl
     return BY_FRAUDS * int((earlier.fraud == 1).sum()) / earlier.days, "frauds"
 
 
-def _candidate(one: Found, pool: list[Condition], days: Days, columns: dict[str, np.ndarray], level: float) -> Candidate:
+def _candidate(
+    one: Found, pool: list[Condition], days: Days, columns: dict[str, np.ndarray], level: float
+) -> Candidate:
     when = " and ".join(pool[part].text for part in one.parts)
     return Candidate(
         when=when,
@@ -173,7 +175,7 @@ def _notes(recipe: Recipe, days: Days, chosen: list[Found]) -> Iterator[str]:
     """What a reader should know before using a candidate, in whole sentences."""
     later = days.later
     if not chosen:
-        yield "No conjunction catches enough frauds within the alert budget; a greater --alerts-per-day would help."
+        yield "No conjunction catches enough frauds within the alert budget; a greater --alerts would help."
     if later.young:
         yield (
             f"{later.young:.0%} of the later events are younger than matures_after: frauds among them may not be known "

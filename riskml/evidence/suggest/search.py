@@ -2,8 +2,8 @@
 
 In go conditions with their rows, the frauds and their values, all of the earlier days; out come frozen ``Found``s with
 exact counts, best first. The score of a rule is the value it catches; one that would raise more alerts than the budget
-is scored as if its alerts were thinned at random down to the budget. Very many goods are sampled for the search (seeded)
-and counted in full for what is returned. Nothing is refused: where nothing helps, nothing is found.
+is scored as if its alerts were thinned at random down to the budget. Very many goods are sampled for the search, and
+counted in full for what is returned. Nothing is refused: where nothing helps, nothing is found.
 """
 
 from __future__ import annotations
