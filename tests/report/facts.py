@@ -9,9 +9,9 @@ from typing import Any
 from tests.evidence.backtest.test_judge import recipe, run
 
 WORLDS: dict[str, dict[str, Any]] = {
-    "PASS": {"chance": 0.8},
-    "FAIL": {"chance": 0.8, "lead": 0.0},
-    "INCONCLUSIVE": {"chance": None},
+    "PASS": {"seed": 2, "chance": 0.8, "lead": 4.0},
+    "FAIL": {"seed": 2, "chance": 0.8, "lead": -1.0},
+    "INCONCLUSIVE": {"seed": 2, "chance": None},
 }
 
 

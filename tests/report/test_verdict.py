@@ -11,84 +11,26 @@ import pytest
 
 from riskml.errors import DataError
 from riskml.report.verdict import markdown, page
+from tests.report.facts import WORLDS, backtest_facts
 
-
-def interval(estimate: float | None, low: float, high: float, mark: str = "observed") -> dict[str, Any]:
-    return {"estimate": estimate, "low": low, "high": high, "mark": mark}
+HOSTILE = "<script>alert(1)</script>|x"
+MARKS = ("observed", "estimated", "unknown", "stated")
 
 
 @pytest.fixture
 def facts() -> dict[str, Any]:
-    """Facts as ``Backtest.to_dict`` gives them, with a hostile threat name."""
-    one, open_ = interval(12.0, 3.0, 20.0), interval(None, -5.0, 20.0, "unknown")
-    evidence = {"value": open_, "clusters": 41.0, "ways": ["user"], "released": 0}
-    quarters = ["both", "model only", "rule only", "neither"]
-    week = {"start": "2026-11-01T00:00:00Z", "model_alerts": 9, "rule_alerts": 8, "frauds": 3}
-    week |= {"value_low": -5.0, "value_high": 20.0, "insults_low": 1.0, "insults_high": 1.0}
-    policy = {"alerts": 40, "alerts_per_day": 1.4, "seen": 0.5, "precision": one, "value_share": open_}
-    return {
-        "schema": "riskml.backtest/2",
-        "threat": "<script>alert(1)</script>|x",
-        "question": "replace",
-        "headline": "INCONCLUSIVE: REPLACE waits for 56 releases",
-        "as_of": "2026-11-20T00:00:00Z",
-        "confidence": 0.95,
-        "windows": {"test_end": "2026-11-06T00:00:00Z"},
-        "counts": {
-            "eligible": 1792,
-            "units": 1700,
-            "days": 28.0,
-            "bypassed": 33,
-            "other_control": 22,
-            "before_rule": 0,
-        },
-        "points": {"replace": 1.5, "add": None},
-        "rule": {"enforced": True, "fired": 151, "released": 0, "agreement": 0.992},
-        "replace": {
-            "question": "replace",
-            "word": "INCONCLUSIVE",
-            "reasons": ["144 rule-only alerts were never seen"],
-            "numbers": {"value": open_, "frauds": open_, "insults": open_, "volume": one},
-        },
-        "add": {
-            "question": "add",
-            "word": "PASS",
-            "reasons": ["precise enough"],
-            "numbers": {
-                "precision": interval(0.41, 0.33, 0.49),
-                "bar": interval(0.3, 0.3, 0.3, "stated"),
-                "value_per_alert": one,
-                "volume": one,
-            },
-        },
-        "swap": [
-            {"name": name, "events": 7, "units": 7, "frauds": open_, "value": open_, "insults": one}
-            for name in quarters
-        ],
-        "saved": [{"policy": "rule", "basis": "bounds", "share": interval(None, 0.0, 0.6, "unknown")}],
-        "baselines": [{"name": "rule", **policy}],
-        "weeks": [week],
-        "worst_week": week,
-        "immature": {"events": 438, "frauds": 32},
-        "evidence": evidence,
-        "without_largest": evidence,
-        "day_blocks": evidence,
-        "largest_share": 0.31,
-        "net_value": None,
-        "flips": ["REPLACE would be settled by 56 releases."],
-        "rollback": ["Precision below .330 over two weeks."],
-        "notes": [],
-        "hashes": {"model": "abc123"},
-    }
+    """Facts of an open REPLACE beside an ADD that passed, with a hostile threat name."""
+    return backtest_facts("INCONCLUSIVE") | {"threat": HOSTILE}
 
 
 class Tags(HTMLParser):
-    """Counts open and closed tags, and collects scripts."""
+    """Counts open and closed tags, and collects scripts and text."""
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
         self.scripts: list[dict[str, str | None]] = []
+        self.said: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "script":
@@ -99,42 +41,86 @@ class Tags(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.said.append(data)
 
-def test_the_verdict_comes_first_and_the_page_is_well_formed(facts: dict[str, Any]) -> None:
-    """The first heading is the word and what it allows; every tag closes; the page is small."""
-    html = page(facts)
-    first = re.search(r"<h1>(.*?)</h1>", html, re.S)
-    assert first and "INCONCLUSIVE" in first[1] and "Keep the rule" in first[1]
+
+def read(html: str) -> Tags:
     tags = Tags()
     tags.feed(html)
-    assert not tags.open and len(html) < 300_000
+    assert not tags.open
+    return tags
+
+
+def text(html: str) -> str:
+    """What a reader sees of a page."""
+    return " ".join(" ".join(read(html).said).split())
+
+
+@pytest.mark.parametrize("word", WORLDS)
+def test_the_verdict_comes_first_and_the_page_is_small(word: str) -> None:
+    """The first heading is the word and what it allows; every tag closes; the page is small enough to mail."""
+    html = page(backtest_facts(word))
+    first = re.search(r"<h1>(.*?)</h1>", html, re.S)
+    allows = {"PASS": "may replace the rule", "FAIL": "Keep the rule", "INCONCLUSIVE": "in shadow"}
+    assert first and word in first[1] and allows[word] in first[1]
+    assert read(html) and len(html) < 300_000
 
 
 def test_nothing_runs_and_nothing_is_fetched(facts: dict[str, Any]) -> None:
     """The only script is the facts as JSON, equal to what went in; hostile names stay text."""
     html = page(facts)
-    tags = Tags()
-    tags.feed(html)
-    assert [script["type"] for script in tags.scripts] == ["application/json"]
+    assert [script["type"] for script in read(html).scripts] == ["application/json"]
     assert "<script>alert" not in html and "http" not in html.replace("http-equiv", "")
     body = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', html, re.S)
-    assert body and json.loads(body[1]) == facts
+    assert body and json.loads(body[1]) == facts and HOSTILE in text(html)
 
 
-def test_every_cell_is_marked(facts: dict[str, Any]) -> None:
-    """Unknown cells show bounds and their mark, never an estimate, in both forms."""
-    for text in (page(facts), markdown(facts)):
-        assert "between -5 and 20" in text and "unknown" in text and "12 (3 to 20)" in text
-    row = next(line for line in markdown(facts).splitlines() if line.startswith("| rule only"))
-    assert row.count("*unknown*") == 2 and row.count("*observed*") == 1
+@pytest.mark.parametrize("word", WORLDS)
+def test_every_cell_of_the_swap_table_is_marked(word: str) -> None:
+    """Frauds, money and good customers carry the mark of the facts; unknown ones show bounds, never an estimate."""
+    facts = backtest_facts(word)
+    lines = markdown(facts).splitlines()
+    names = {"both": "both", "model only": "the model only", "rule only": "the rule only", "neither": "neither"}
+    html = page(facts)
+    for row in facts["swap"]:
+        line = next(line for line in lines if line.startswith(f"| {names[row['name']]} |"))
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        assert cells[1:3] == [f"{row['events']:,}", f"{row['units']:,}"]
+        shown = ("frauds", "value") if row["name"] == "neither" else ("frauds", "value", "insults")
+        for name, cell in zip(shown, cells[3:], strict=False):
+            assert cell.endswith(f"*{row[name]['mark']}*")
+            assert ("between" in cell) is (row[name]["estimate"] is None)
+            assert cell.removesuffix(f" *{row[name]['mark']}*") in html
 
 
-def test_both_forms_say_the_same(facts: dict[str, Any]) -> None:
-    """Headline, both words, what would flip it, rollback, hashes and signature lines are on page and Markdown."""
-    for text in (page(facts), markdown(facts)):
-        for piece in ["waits for 56 releases", "ADD", "PASS", "settled by 56", "Precision below .330", "abc123"]:
-            assert piece in text
-        assert all(name in text for name in ("Risk operations", "Model owner", "Fraud strategy"))
+def test_an_unknown_cell_shows_its_bounds(facts: dict[str, Any]) -> None:
+    """Bounds stand as words with the mark beside them, in both forms."""
+    facts["swap"][2]["value"] = {"estimate": None, "low": -5.0, "high": 20.0, "mark": "unknown"}
+    assert "between -5 and 20 *unknown*" in markdown(facts)
+    assert "between -5 and 20 unknown" in text(page(facts))
+
+
+@pytest.mark.parametrize("word", WORLDS)
+def test_both_forms_say_the_same(word: str) -> None:
+    """Words, reasons, what settles, flips, rollback, notes, hashes, gloss and signatures are on page and Markdown."""
+    facts = backtest_facts(word)
+    shown = [text(page(facts)), re.sub(r"\\(.)", r"\1", markdown(facts))]
+    pieces = [facts[question][key] for question in ("add", "replace") for key in ("word",)]
+    pieces += [reason for question in ("add", "replace") for reason in facts[question]["reasons"]]
+    pieces += [facts[question]["settle"]["text"] for question in ("add", "replace")]
+    pieces += [*facts["flips"], *facts["rollback"], *facts["hashes"].values(), "REPLACE", "ADD", "Episode", "Insult"]
+    pieces += ["Risk operations", "Model owner", "Fraud strategy", *facts["notes"], "Request."]
+    for said in shown:
+        assert [piece for piece in pieces if piece.lower().rstrip(".") not in said.lower()] == []
+
+
+def test_nothing_is_said_twice(facts: dict[str, Any]) -> None:
+    """A note that the page gives as a ground already is not repeated among the notes."""
+    facts["notes"] = [*facts["notes"], facts["looks"]["words"], facts["maturity"]["reason"]]
+    for piece in (facts["looks"]["words"], facts["maturity"]["reason"]):
+        assert text(page(facts)).count(piece.rstrip(".")) == 1
 
 
 def test_markdown_tables_keep_their_shape(facts: dict[str, Any]) -> None:
@@ -144,11 +130,25 @@ def test_markdown_tables_keep_their_shape(facts: dict[str, Any]) -> None:
     assert row.count("|") - row.count("\\|") == 6
 
 
+def test_markdown_cannot_be_bent(facts: dict[str, Any]) -> None:
+    """A threat's name opens no tag, link or heading in Markdown."""
+    facts["threat"] = "<img src=x>[a](b)\n# c"
+    assert not re.search(r"(?<!\\)<img|(?<!\\)\[a|(?<!\\)\]\(|\n# c", markdown(facts))
+
+
 def test_an_asked_add_stands_first(facts: dict[str, Any]) -> None:
     """The question that sets the exit code heads the page."""
-    html = page(facts | {"question": "add"})
-    assert html.index("ADD <span") < html.index("REPLACE <span")
-    assert "The model may alert beside the rule." in html
+    said = text(page(facts | {"question": "add"}))
+    assert said.index("(ADD)") < said.index("(REPLACE)")
+    assert "PASS The model may alert beside the rule." in said
+
+
+def test_another_incumbent_is_called_by_its_name(facts: dict[str, Any]) -> None:
+    """Against a champion the page speaks of the champion, and of the rule only where the log's rule is meant."""
+    facts["rival"] |= {"kind": "release", "noun": "champion", "name": "ato-0.1.0"}
+    said = text(page(facts))
+    assert "the champion “ato-0.1.0”" in said and "The model in place of the champion" in said
+    assert "the champion only" in said and "The rule of the log fired on" in said
 
 
 def test_facts_of_another_schema_are_refused(facts: dict[str, Any]) -> None:
@@ -159,13 +159,22 @@ def test_facts_of_another_schema_are_refused(facts: dict[str, Any]) -> None:
 
 def test_net_value_carries_its_mark(facts: dict[str, Any]) -> None:
     """Where only bounds exist the page gives bounds and says so, never an estimate."""
-    facts["net_value"] = {"difference": interval(None, -70.0, 90.0, "unknown"), "break_even_insult": None}
-    for text in (page(facts), markdown(facts)):
-        assert "Net value by the declared costs: between -70 and +90 (unknown)." in text
+    bounds = {"estimate": None, "low": -70.0, "high": 90.0, "mark": "unknown"}
+    facts["net_value"] = {"difference": bounds, "break_even_insult": None}
+    for shown in (text(page(facts)), markdown(facts)):
+        assert "Net value by the declared costs: between -70 and +90 (unknown)." in shown
 
 
 def test_a_rule_that_stops_nothing_is_said_to(facts: dict[str, Any]) -> None:
     """Without enforcement nothing was "let through"; the rule merely fired."""
+    facts["rule"] |= {"enforced": True, "fired": 151, "released": 0}
     assert "fired on 151 decisions and 0 of them were let through" in markdown(facts)
     facts["rule"]["enforced"] = False
     assert "fired on 151 decisions and stopped none of them" in markdown(facts)
+
+
+def test_what_the_facts_lack_is_left_out(facts: dict[str, Any]) -> None:
+    """Facts without the parts that came later still make a page."""
+    for name in ("maturity", "ready", "early", "looks", "support"):
+        facts.pop(name, None)
+    assert "What it rests on" in text(page(facts)) and "What it rests on" in markdown(facts)

@@ -14,7 +14,7 @@ from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS, UNKNOWN, 
 if TYPE_CHECKING:
     from riskml.evidence.backtest.log import Counts
 
-__all__ = ["flips", "headline", "money", "percent", "rollback", "signed", "span", "times"]
+__all__ = ["count", "flips", "headline", "money", "percent", "rollback", "signed", "span", "times"]
 
 Form = Callable[[float], str]
 
@@ -25,6 +25,13 @@ def money(value: float) -> str:
         return "unknown"
     size = abs(value)
     return f"{value / 1e6:,.2f} M" if size >= 1e6 else f"{value:,.0f}" if size >= 10 else f"{value:,.3g}"
+
+
+def count(value: float) -> str:
+    """A number of cases: whole, but for a digit behind the point of a few that estimates left in parts."""
+    if math.isnan(value):
+        return "unknown"
+    return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:,.1f}"
 
 
 def percent(value: float) -> str:
@@ -72,15 +79,15 @@ def _figures(verdict: Verdict) -> str:
         bar = numbers["bar"]
         against = "the bar is not known" if math.isnan(bar.estimate) else f"the bar is {percent(bar.estimate)}"
         return f"{span(numbers['precision'], percent)} of extra alerts are right, {against}"
-    return f"value caught {signed(numbers['value'])}, insults {signed(numbers['insults'])}"
+    return f"value caught {signed(numbers['value'])}, insults {signed(numbers['insults'], count)}"
 
 
-def signed(interval: Interval) -> str:
+def signed(interval: Interval, form: Form = money) -> str:
     """A difference with its sign: '+12 (-3 to +20)', or 'between -3 and +20' where only bounds are known."""
-    low, high = (f"{'+' if end > 0 else ''}{money(end)}" for end in (interval.low, interval.high))
+    low, high = (f"{'+' if end > 0 else ''}{form(end)}" for end in (interval.low, interval.high))
     if interval.mark == UNKNOWN or math.isnan(interval.estimate):
         return f"between {low} and {high}"
-    return f"{'+' if interval.estimate > 0 else ''}{money(interval.estimate)} ({low} to {high})"
+    return f"{'+' if interval.estimate > 0 else ''}{form(interval.estimate)} ({low} to {high})"
 
 
 def flips(*verdicts: Verdict) -> tuple[str, ...]:
@@ -108,7 +115,7 @@ def _edges(verdict: Verdict) -> str:
     if passed or value.high < 0:
         parts.append(f"{money(abs(value.low if passed else value.high))} of value")
     if passed or insults.low > 0:
-        parts.append(f"{money(abs(insults.high if passed else insults.low))} insults")
+        parts.append(f"{count(abs(insults.high if passed else insults.low))} insults")
     return " or ".join(parts)
 
 

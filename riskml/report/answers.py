@@ -1,0 +1,114 @@
+"""The two answers in words that risk operations use: what was asked, what follows, and the figures that decide.
+
+In go the facts of a backtest; out come frozen texts. The word and every number are the judge's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from riskml.evidence.backtest.rival import spoken
+from riskml.evidence.backtest.verdict import STATED
+from riskml.evidence.backtest.words import count, money, percent, signed, span, times
+from riskml.report.facts import interval
+from riskml.report.grid import Cell, marked
+
+__all__ = ["GLOSSARY", "Answer", "answers", "request"]
+
+TITLES = {"replace": "The model in place of the rule", "add": "The model beside the rule"}
+ALLOWS = {
+    "PASS": {"replace": "The model may replace the rule.", "add": "The model may alert beside the rule."},
+    "FAIL": {"replace": "Keep the rule.", "add": "Do not add the model's alerts."},
+    "INCONCLUSIVE": {
+        "replace": "Not decided yet: keep the rule, and run the model in shadow.",
+        "add": "Not decided yet: run the model in shadow beside the rule.",
+    },
+}
+REQUEST = {
+    "replace": "May the model decide in place of {incumbent}, at a threshold frozen before the days it is judged on?",
+    "add": "May the model raise alerts of its own beside {incumbent}, as many as were allowed beforehand?",
+}
+GLOSSARY = (
+    ("Episode", "a decision together with its retries, counted once."),
+    ("Insult", "an alert on a good customer."),
+    ("Release", "an alert of the rule that was let through by chance, to see how it ends."),
+    ("Fraud clusters", "frauds that share a customer, device or address are one cluster; they rise and fall together."),
+    ("Campaign", "the largest such cluster."),
+    ("Matured", "old enough for the fraud reports to be in, so that silence means good."),
+    ("In shadow", "the model scores every decision and acts on none."),
+    ("Bar", "the share of its alerts that is fraud for the rule itself, or the share the recipe asks for."),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question: its title, word, what follows, why, what would settle it, and its figures as (name, cell)."""
+
+    question: str
+    title: str
+    word: str
+    sentence: str
+    why: str
+    settle: str
+    figures: tuple[tuple[str, Cell], ...]
+
+
+def answers(facts: Mapping[str, Any]) -> tuple[Answer, Answer]:
+    """Both answers, the question asked first."""
+    asked = str(facts["question"])
+    return _answer(facts, asked), _answer(facts, "add" if asked == "replace" else "replace")
+
+
+def request(facts: Mapping[str, Any]) -> str:
+    """What was asked, of whom, and on which decisions."""
+    counts, end = facts["counts"], str(facts["windows"]["test_end"])[:10]
+    asked = REQUEST[str(facts["question"])].format(incumbent=_incumbent(facts))
+    days = f"{counts['days']:.0f} day{'s' * (round(counts['days']) != 1)}"
+    judged = f"Judged on {counts['eligible']:,} decisions over {days} up to {end}, as known on {facts['as_of'][:10]}."
+    return f"{asked} {judged}"
+
+
+def noun(facts: Mapping[str, Any]) -> str:
+    """What sentences call the incumbent."""
+    return str(facts["rival"]["noun"])
+
+
+def _incumbent(facts: Mapping[str, Any]) -> str:
+    return f"the {noun(facts)} “{facts['rival']['name']}”"
+
+
+def _answer(facts: Mapping[str, Any], question: str) -> Answer:
+    body, said = facts[question], noun(facts)
+    n = {name: interval(value) for name, value in body["numbers"].items()}
+    word = str(body["word"])
+    why = "; ".join(str(reason) for reason in body["reasons"])
+    return Answer(
+        question=question,
+        title=spoken(TITLES[question], said),
+        word=word,
+        sentence=spoken(ALLOWS[word][question], said),
+        why=why[:1].upper() + why[1:] + ".",
+        settle=str(body["settle"]["text"]),
+        figures=tuple((spoken(name, said), cell) for name, cell in (_add(n) if question == "add" else _replace(n))),
+    )
+
+
+def _add(n: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    bar = n["bar"]
+    return [
+        ("Extra alerts that are fraud", marked(n["precision"], percent)),
+        ("The bar they must exceed", (percent(bar.low), bar.mark) if bar.mark == STATED else marked(bar, percent)),
+        ("Fraud money found per extra alert", marked(n["value_per_alert"], money)),
+        ("Of the extra alerts allowed, used", marked(n["volume"], percent)),
+    ]
+
+
+def _replace(n: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    return [
+        ("Fraud money caught, model less rule", marked(n["value"], money, signed)),
+        ("Frauds caught, model less rule", marked(n["frauds"], count, signed)),
+        ("Good customers alerted on, model less rule", marked(n["insults"], count, signed)),
+        ("Alerts of the model for each of the rule", marked(n["volume"], times, span)),
+    ]

@@ -1,0 +1,106 @@
+"""What the verdict rests on, as short sentences for the page: what counts, how old, how linked, how lopsided.
+
+In go the facts of a backtest; out come sentences. A fact that is absent is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from riskml.evidence.backtest.rival import spoken
+from riskml.evidence.backtest.words import percent, signed
+from riskml.report.facts import interval
+from riskml.report.tables import between
+
+__all__ = ["grounds", "sensitivities"]
+
+
+def grounds(facts: Mapping[str, Any], noun: str) -> list[str]:
+    """The sentences of the first page."""
+    lines = [_counted(facts), *_matured(facts), *_stopped(facts), _clusters(facts), *_worst(facts), *_looks(facts)]
+    spoke = [line if line.startswith("The rule of the log") else spoken(line, noun) for line in lines]
+    return [line.rstrip(".") + "." for line in spoke]
+
+
+def sensitivities(facts: Mapping[str, Any], noun: str) -> list[str]:
+    """The sentences of the annex: the same differences read in other ways."""
+    lines = []
+    if facts["without_largest"] is not None:
+        value = signed(interval(facts["without_largest"]["value"]))
+        lines.append(f"Without the largest campaign: fraud money caught {value}, model less rule.")
+    lines.append(f"Redrawing whole days: fraud money caught {signed(interval(facts['day_blocks']['value']))}.")
+    if facts["net_value"] is not None:
+        net = interval(facts["net_value"]["difference"])
+        lines.append(f"Net value by the declared costs: {signed(net)} ({net.mark}).")
+    if facts["rule"]["agreement"] is not None:
+        lines.append(f"The rule's text agrees with its log on {percent(facts['rule']['agreement'])} of decisions.")
+    ways = ", by ".join(facts["evidence"]["ways"])
+    level = percent(facts["confidence"])
+    lines.append(f"Intervals hold {level} of the time; both sides are redrawn together, in whole clusters by {ways}.")
+    rank = facts["ranking"]
+    if rank["roc_auc"] is not None:
+        lines.append(
+            f"The score alone, on seen outcomes: area under the ROC curve {rank['roc_auc']:.3f}, "
+            f"average precision {rank['average_precision']:.3f}."
+        )
+    points = facts["points"]
+    held = f"{points['replace']:.4f} in place of the rule"
+    held += "" if points["add"] is None else f", {points['add']:.4f} beside it"
+    lines.append(f"Frozen thresholds (raw margin of the model): {held}.")
+    return [spoken(line, noun) for line in lines]
+
+
+def _counted(facts: Mapping[str, Any]) -> str:
+    counts = facts["counts"]
+    out = {
+        "on an allow list": counts["bypassed"],
+        "under other controls": counts["other_control"],
+        "before the rule was written": counts["before_rule"],
+    }
+    left = ", ".join(f"{many:,} {why}" for why, many in out.items() if many)
+    line = f"{counts['eligible']:,} decisions in {counts['units']:,} episodes count"
+    return f"{line}; left out: {left}." if left else f"{line}."
+
+
+def _matured(facts: Mapping[str, Any]) -> Iterator[str]:
+    young = facts["immature"]
+    found = facts.get("maturity")
+    if found is not None:
+        yield str(found["reason"])
+    yield f"{young['events']:,} younger decisions wait; {young['frauds']:,} of them are known frauds already."
+
+
+def _stopped(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What became of the alerts of the log's rule."""
+    rule, found = facts["rule"], facts["evidence"]
+    who = "The rule" if facts["rival"]["kind"] == "rule" else "The rule of the log"
+    if not rule["enforced"]:
+        yield f"{who} fired on {rule['fired']:,} decisions and stopped none of them."
+        return
+    line = f"{who} fired on {rule['fired']:,} decisions and {rule['released']:,} of them were let through"
+    told = found["released"]
+    yield f"{line}; {told:,} of those {'was an alert' if told == 1 else 'were alerts'} of the rule alone."
+
+
+def _clusters(facts: Mapping[str, Any]) -> str:
+    found = facts["evidence"]
+    line = f"The known frauds are worth {found['clusters']:.0f} independent clusters"
+    if facts["without_largest"] is None:
+        return f"{line}."
+    return f"{line}; the largest campaign holds {percent(facts['largest_share'])} of them."
+
+
+def _worst(facts: Mapping[str, Any]) -> Iterator[str]:
+    week = facts["worst_week"]
+    if week:
+        yield (
+            f"Worst week, from {str(week['start'])[:10]}: fraud money caught {between(week, 'value')}, "
+            f"good customers alerted on {between(week, 'insults')}, model less rule."
+        )
+
+
+def _looks(facts: Mapping[str, Any]) -> Iterator[str]:
+    found = facts.get("looks")
+    if found is not None and found.get("words"):
+        yield str(found["words"])
