@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskml.evidence.backtest import verdict as v
-from riskml.evidence.backtest.bootstrap import Draws, quantiles, resample
+from riskml.evidence.backtest.bootstrap import Draws, resample
 from riskml.evidence.backtest.cluster import effective
 from riskml.evidence.backtest.control import FEW_FRAUDS, few_frauds
 from riskml.evidence.backtest.replace import VOLUME_LIMIT, ways_used
@@ -221,11 +221,22 @@ def _lift(drawn: Draws, wanted: Bar, precision: Interval, line: Interval, level:
             bars = drawn["bar_low"] / seen, drawn["bar_high"] / seen
         own = drawn.total("bar_low") / whole, drawn.total("bar_high") / whole
     with np.errstate(invalid="ignore", divide="ignore"):
-        low = quantiles(drawn["frauds_low"] / extra - bars[1], level)[0]
-        high = quantiles(drawn["frauds_high"] / extra - bars[0], level)[1]
+        lows, highs = drawn["frauds_low"] / extra - bars[1], drawn["frauds_high"] / extra - bars[0]
+    low = drawn.central(lows, least - own[1], _moves(drawn, "frauds_low", "bar_high"), level)[0]
+    high = drawn.central(highs, most - own[0], _moves(drawn, "frauds_high", "bar_low"), level)[1]
     below = least - own[1] - math.hypot(least - precision.low, line.high - own[1])
     above = most - own[0] + math.hypot(precision.high - most, own[0] - line.low)
     return Interval(middle, low, high, wanted.mark).covering(below, above)
+
+
+def _moves(drawn: Draws, hits: str, line: str) -> dict[str, float]:
+    """How one cluster's columns move precision minus bar, to first order; a stated bar does not move."""
+    alerts = drawn.total("extra")
+    found = {hits: 1 / alerts, "extra": -drawn.total(hits) / alerts**2}
+    if line in drawn.names:
+        seen = drawn.total("bar_seen")
+        found |= {line: -1 / seen, "bar_seen": drawn.total(line) / seen**2}
+    return found
 
 
 def _settle(spec: Backtest, wanted: Bar, numbers: dict[str, Interval], clusters: float, days: float) -> Settle:

@@ -12,7 +12,6 @@ from itertools import product
 
 import numpy as np
 
-from riskml.evidence.backtest.bootstrap import quantiles
 from riskml.evidence.backtest.control import control
 from riskml.evidence.backtest.replace import Reading, readings
 from riskml.evidence.backtest.units import Units
@@ -49,16 +48,15 @@ def net_value(units: Units, spec: Backtest) -> NetValue | None:
 def _ends(reading: Reading, costs: Costs) -> tuple[float, float]:
     """Least and most net value over the draws, the bounds and every corner of the declared ranges."""
     drawn, level = reading.drawn, reading.confidence("value", "insults")
-    alerts = drawn["model"] - drawn["rule"]
     value, insults = (reading.bounded.get(name, (0.0, 0.0)) for name in ("value", "insults"))
     least, most = [], []
     corners = product(costs.insult or (0.0, 0.0), costs.review or (0.0, 0.0), costs.recovery, costs.stopped)
     for insult, review, recovery, stopped in corners:
-        kept = (1 - recovery) * stopped
-        low = kept * (drawn["value_low"] + value[0]) - insult * (drawn["insults_high"] + insults[1]) - review * alerts
-        high = kept * (drawn["value_high"] + value[1]) - insult * (drawn["insults_low"] + insults[0]) - review * alerts
-        least.append(quantiles(low, level)[0])
-        most.append(quantiles(high, level)[1])
+        kept, alerts = (1 - recovery) * stopped, {"model": -review, "rule": review}
+        low = drawn.interval({"value_low": kept, "insults_high": -insult, **alerts}, level)[0]
+        high = drawn.interval({"value_high": kept, "insults_low": -insult, **alerts}, level)[1]
+        least.append(low + kept * value[0] - insult * insults[1])
+        most.append(high + kept * value[1] - insult * insults[0])
     return min(least), max(most)
 
 

@@ -85,16 +85,28 @@ def of(draws: Draws, low: str, high: str, confidence: float, mark: str) -> Inter
     """Interval of a total whose least reading is column ``low`` and whose greatest is column ``high``."""
     least, most = draws.total(low), draws.total(high)
     estimate = float("nan") if mark == UNKNOWN else (least + most) / 2
-    return Interval(estimate, quantiles(draws[low], confidence)[0], quantiles(draws[high], confidence)[1], mark)
+    below = draws.interval({low: 1.0}, confidence)[0]
+    above = draws.interval({high: 1.0}, confidence)[1]
+    return Interval(estimate, below, above, mark)
 
 
 def ratio(draws: Draws, top: tuple[str, str], bottom: tuple[str, str], confidence: float, mark: str) -> Interval:
     """Interval of a ratio; each side names its least and its greatest column."""
-    low, high = _divide(draws[top[0]], draws[bottom[1]]), _divide(draws[top[1]], draws[bottom[0]])
-    least = _divide(np.array([draws.total(top[0])]), np.array([draws.total(bottom[1])]))[0]
-    most = _divide(np.array([draws.total(top[1])]), np.array([draws.total(bottom[0])]))[0]
-    estimate = float("nan") if mark == UNKNOWN else float(least + most) / 2
-    return Interval(estimate, quantiles(low, confidence)[0], quantiles(high, confidence)[1], mark)
+    least, below = _ratio_ends(draws, top[0], bottom[1], confidence)
+    most, above = _ratio_ends(draws, top[1], bottom[0], confidence)
+    estimate = float("nan") if mark == UNKNOWN else (least + most) / 2
+    return Interval(estimate, below[0], above[1], mark)
+
+
+def _ratio_ends(draws: Draws, top: str, bottom: str, confidence: float) -> tuple[float, tuple[float, float]]:
+    """One ratio of columns and its central interval; a cluster moves it by (top - ratio x bottom)."""
+    whole = draws.total(bottom)
+    values = _divide(draws[top], draws[bottom])
+    if not whole > 0:
+        return float("nan"), quantiles(values, confidence)
+    centre = draws.total(top) / whole
+    parts = {top: 1.0, bottom: -centre} if top != bottom else {top: 1.0 - centre}
+    return centre, draws.central(values, centre, parts, confidence)
 
 
 def _divide(top: Floats, bottom: Floats) -> Floats:
