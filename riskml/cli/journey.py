@@ -129,10 +129,12 @@ class Journey:
     def windows(self) -> Windows:
         """train | gap | calibrate | gap | test, ended where decisions are matured by what is declared and estimated."""
         from riskml.data.maturity import maturity
-        from riskml.data.split import plan_windows
+        from riskml.data.split import in_force_from, plan_windows
 
         matures = maturity(self.recipe, self.log, self.tables.as_of).used
-        return plan_windows(self.recipe, self.tables, matures)
+        rule = self.incumbent
+        ruled = None if rule is None else in_force_from(rule.since, rule.fired, self.tables.events.time)
+        return plan_windows(self.recipe, self.tables, matures, ruled)
 
     @cached_property
     def incumbent(self) -> Incumbent | None:

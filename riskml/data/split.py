@@ -31,7 +31,10 @@ Outcomes = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Windows:
-    """Half-open windows in microseconds UTC; ``gap`` is the maturity that separates them."""
+    """Half-open windows in microseconds UTC; ``gap`` is the maturity that separates them.
+
+    ``rests`` is where test will begin once all of it is there, if that is later than where it begins now.
+    """
 
     train_start: int
     train_end: int
@@ -41,6 +44,7 @@ class Windows:
     test_end: int
     as_of: int
     gap: int
+    rests: int = 0
 
     @property
     def train_cut(self) -> int:
@@ -105,23 +109,28 @@ def iso(micros: int) -> str:
     return stamp.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-def plan_windows(recipe: Recipe, tables: Tables, matures: int | None = None) -> Windows:
+def plan_windows(recipe: Recipe, tables: Tables, matures: int | None = None, ruled: int | None = None) -> Windows:
     """Lay the windows backwards from now.
+
+    Where decisions take longer to mature than declared, test ends earlier, and all windows move back to keep its
+    length; but not so far that calibrate would lose days on which the rule was in force, since volumes are matched
+    there. The gaps before calibrate and test stay as declared.
 
     Args:
         recipe: the recipe.
         tables: the data.
-        matures: microseconds until a decision of the test window is matured, as ``riskml.data.maturity`` estimates
-            it; what the recipe declares, if that is longer. The gaps before calibrate and test stay as declared.
+        matures: microseconds until a decision is matured, as ``riskml.data.maturity`` estimates it; what the recipe
+            declares, if that is longer.
+        ruled: when the rule was first in force, microseconds UTC; None for always.
 
     Raises:
         DataError: the log does not reach back far enough to leave a training window.
     """
     first = int(tables.events.time.min())
-    return _lay(recipe, first, int(tables.as_of), max(recipe.labels.matures_after, matures or 0))
+    return _lay(recipe, first, int(tables.as_of), max(recipe.labels.matures_after, matures or 0), ruled)
 
 
-def _lay(recipe: Recipe, first: int, as_of: int, matures: int) -> Windows:
+def _lay(recipe: Recipe, first: int, as_of: int, matures: int, ruled: int | None) -> Windows:
     """``plan_windows`` from the first event's time and now; train keeps at least the length of calibrate."""
     gap, wish = recipe.labels.matures_after, recipe.train
     least = wish.calibrate if wish.history is None else min(wish.calibrate, wish.history)
@@ -133,13 +142,24 @@ def _lay(recipe: Recipe, first: int, as_of: int, matures: int) -> Windows:
             f"2 × {_days(gap)} for labels to mature)",
             f"shorten `train.calibrate`, bring more history, or come back after {iso(soonest)[:10]}",
         )
-    test_start = max(as_of - matures - wish.test, soonest)
+    latest, back, rests = as_of - gap - wish.test, matures - gap, 0
+    if ruled is not None and latest - back < ruled + wish.calibrate + gap and back:
+        rests = ruled + wish.calibrate + gap
+        back = max(0, latest - rests)
+    test_start = max(latest - back, soonest)
     test_end = max(as_of - matures, test_start)
     calibrate_end = test_start - gap
     calibrate_start = calibrate_end - wish.calibrate
     train_end = calibrate_start - gap
     train_start = first if wish.history is None else max(first, train_end - wish.history)
-    return Windows(train_start, train_end, calibrate_start, calibrate_end, test_start, test_end, as_of, gap)
+    return Windows(
+        train_start, train_end, calibrate_start, calibrate_end, test_start, test_end, as_of, gap, max(rests, test_start)
+    )
+
+
+def in_force_from(since: int | None, fired: NDArray[np.bool_], time: NDArray[np.int64]) -> int | None:
+    """When a rule was first in force: as the recipe says, else when it first fired; None if it never did."""
+    return since if since is not None or not fired.any() else int(time[fired].min())
 
 
 def judged_from(windows: Windows, since: int | None) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskml.data.split import folds, judged_from, matured, plan_windows, split
+from riskml.data.split import folds, in_force_from, judged_from, matured, plan_windows, split
 from riskml.errors import DataError
 from riskml.recipe.spec import DAY, Events, Labels, Recipe, Threat, Train
 from tests.learning.worlds import GAP, NOW, relabelled, tables, world
@@ -62,6 +62,36 @@ def test_test_gives_way_before_train_does(span: int, gap: int, matures: int, cal
     room = span - age - 2 * gap - 2 * calibrate
     assert made.test_end - made.test_start == min(test, max(room, 0)) * DAY
     assert made.test_start <= made.as_of
+
+
+@given(st.integers(0, 200), st.integers(0, 40), st.integers(1, 20), st.integers(1, 30))
+def test_a_lengthened_maturity_moves_windows_back_but_not_before_the_rule(
+    ruled: int, longer: int, calibrate: int, test: int
+) -> None:
+    """Test keeps its length while calibrate keeps the days of the rule; what is missing then is cut off its end."""
+    now, spec = 200 * DAY, recipe(5 * DAY, test=test * DAY, calibrate=calibrate * DAY)
+    log = tables(np.array([0]), now)
+    plain, made = plan_windows(spec, log), plan_windows(spec, log, (5 + longer) * DAY, ruled * DAY)
+    lost = max(0, plain.calibrate_start - ruled * DAY) - max(0, made.calibrate_start - ruled * DAY)
+    moved = plain.test_start - made.test_start
+    assert 0 <= moved <= longer * DAY and moved == lost
+    assert made.test_end == max(now - (5 + longer) * DAY, made.test_start)
+    assert moved == longer * DAY or made.calibrate_start == min(plain.calibrate_start, max(ruled, 0) * DAY) or not moved
+    if longer:  # at that instant the whole window is there, and stands where it was said to begin
+        then = made.rests + (test + 5 + longer) * DAY
+        later = plan_windows(spec, tables(np.array([0]), max(now, then)), (5 + longer) * DAY, ruled * DAY)
+        assert later.test_end - later.test_start == test * DAY
+        assert then < now or later.test_start == made.rests
+        if now < then:
+            sooner = plan_windows(spec, tables(np.array([0]), then - DAY), (5 + longer) * DAY, ruled * DAY)
+            assert sooner.test_end - sooner.test_start < test * DAY
+
+
+def test_a_rule_is_in_force_from_its_text_or_its_first_alert() -> None:
+    """What the recipe says goes before what the log shows; a rule that never fired has no day."""
+    time, fired = np.array([3, 1, 2]), np.array([True, False, True])
+    assert in_force_from(7, fired, time) == 7 and in_force_from(None, fired, time) == 2
+    assert in_force_from(None, fired & False, time) is None
 
 
 def test_decisions_younger_than_the_estimate_leave_the_test_window() -> None:

@@ -167,6 +167,8 @@ def backtest(
         DataError: there is no rule, its log is broken, no decision is eligible, or the opponent cannot be replayed.
     """
     digest = recipe.digest("backtest")
+    clock = maturity(recipe, log, windows.as_of)
+    windows = matured(windows, clock.used)
     inc = logged = incumbent(recipe, tables)
     computed = False
     if opponent is not None:
@@ -175,8 +177,6 @@ def backtest(
         raise DataError(
             "the recipe has no [rule], so there is nothing to judge the model against", "add a [rule] section"
         )
-    clock = maturity(recipe, log, windows.as_of)
-    windows = matured(windows, clock.used)
     time = tables.events.time
     margins = np.full(len(time), -np.inf)
     rows = np.flatnonzero(time >= windows.calibrate_start)

@@ -72,7 +72,7 @@ def ready(windows: Windows, since: int | None, matures: int, wish: int) -> Ready
     have = max(0, windows.test_end - start)
     if have >= wish:
         return None
-    full = start + wish + matures
+    full = max(start, windows.rests) + wish + matures
     wait = max(1, math.ceil((full - windows.as_of) / DAY))
     return Ready(iso(start), have / DAY, wish / DAY, iso(start + matures), iso(full), wait)
 
