@@ -8,15 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from riskml.report.controls import matches, strata
 from riskml.report.grid import Grid, plain
 from riskml.report.tables import baselines, saved, weeks
+from riskml.report.waiting import delays, early
 
 __all__ = ["annex"]
 
 
 def annex(facts: Mapping[str, Any], noun: str) -> list[Grid]:
     """Every table after the first page."""
-    return [saved(facts, noun), baselines(facts, noun), weeks(facts, noun), _hashes(facts)]
+    found = [
+        matches(facts, noun),
+        strata(facts, noun),
+        delays(facts),
+        early(facts, noun),
+        saved(facts, noun),
+        baselines(facts, noun),
+        weeks(facts, noun),
+        _hashes(facts),
+    ]
+    return [grid for grid in found if grid is not None]
 
 
 def _hashes(facts: Mapping[str, Any]) -> Grid:

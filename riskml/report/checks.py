@@ -63,6 +63,10 @@ def _insults(facts: Mapping[str, Any]) -> Check:
 
 
 def _maturity(facts: Mapping[str, Any]) -> Check:
-    counts = facts["counts"]
+    """Open while days of the window asked for are still too young."""
+    counts, wait = facts["counts"], facts.get("ready")
+    if wait is not None:
+        have = f"{wait['days']:.3g} of {wait['wished']:g} days of test are matured"
+        return Check("maturity", INCONCLUSIVE, f"{have}; all of them will be on {str(wait['full'])[:10]}")
     text = f"{counts['eligible']:,} matured decisions over {counts['days']:.0f} days"
     return Check("maturity", PASS if counts["eligible"] else INCONCLUSIVE, text)

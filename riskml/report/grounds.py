@@ -72,15 +72,21 @@ def _matured(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _stopped(facts: Mapping[str, Any]) -> Iterator[str]:
-    """What became of the alerts of the log's rule."""
-    rule, found = facts["rule"], facts["evidence"]
+    """What became of the alerts of the log's rule, and how far releases speak for the incumbent's own."""
+    rule, held = facts["rule"], facts.get("support")
     who = "The rule" if facts["rival"]["kind"] == "rule" else "The rule of the log"
     if not rule["enforced"]:
         yield f"{who} fired on {rule['fired']:,} decisions and stopped none of them."
         return
-    line = f"{who} fired on {rule['fired']:,} decisions and {rule['released']:,} of them were let through"
-    told = found["released"]
-    yield f"{line}; {told:,} of those {'was an alert' if told == 1 else 'were alerts'} of the rule alone."
+    yield f"{who} fired on {rule['fired']:,} decisions and {rule['released']:,} of them were let through."
+    if held is None or not held["alerts"]:
+        return
+    line = f"Of {held['alerts']:,} episodes that the rule alone alerts on, the outcome of {held['told']:,} was seen"
+    if 0 < held["effective"] < 0.9 * held["seen"]:
+        line += f" (chances differ, so they are worth {held['effective']:.0f})"
+    if held["gap_alerts"]:
+        line += f"; {percent(held['gap_alerts'])} had no chance of it, with {percent(held['gap_value'])} of the money"
+    yield f"{line}."
 
 
 def _clusters(facts: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def swap(facts: Mapping[str, Any], noun: str) -> Grid:
         cells = (*plain(line["events"], line["units"]), marked(interval(line["frauds"]), count))
         rows.append(row(spoken(SWAP_NAMES.get(name, name), noun), (*cells, marked(interval(line["value"])), insults)))
     caption = spoken(
-        "Alerts of both cancel out; the two middle rows decide REPLACE. In brackets: where the number may lie, counting "
+        "Alerts of both cancel out; the middle rows decide REPLACE. In brackets: where the number may lie, counting "
         "how many there might have been.",
         noun,
     )
