@@ -231,6 +231,7 @@ def backtest(
     vs_rule: Annotated[str | None, typer.Option("--vs-rule", metavar="[FILE]", help=RULE_HELP)] = None,
     vs_champion: Annotated[Path | None, typer.Option("--vs-champion", metavar="RELEASE", help=CHAMPION_HELP)] = None,
     sign_off: Annotated[bool, typer.Option("--sign-off", help="Open the sealed window; each look costs.")] = False,
+    plan_control: Annotated[bool, typer.Option("--plan-control", help="Show the ramp of random releases.")] = False,
     junit: JUnitPath = None,
 ) -> Job:
     """Judge the model against the rule on days neither has seen.
@@ -247,7 +248,9 @@ def backtest(
         with reported(junit, recipe.stem):
             journey = Journey.open(recipe, options.set, options.runs, console)
             journey.junit, journey.opponent = junit, opponent_of(vs_rule, vs_champion)
-            journey.sign_off = sign_off
+            journey.sign_off, journey.plan_control = sign_off, plan_control
+            if plan_control and journey.opponent is not None:
+                raise UsageError("--plan-control releases alerts of the log's own rule", "leave the rival out")
             if vs_rule == "" and journey.recipe.rule is None:
                 raise UsageError(f"{recipe.name} names no rule to compare with", "describe it in a [rule] section")
             return do_stage(journey, "backtest")
@@ -404,4 +407,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _names() -> list[str]:
     """Every command and group, as typed."""
-    return [info.name for info in (*app.registered_commands, *app.registered_groups) if info.name]
+    groups = [info.name for info in app.registered_groups if info.name]
+    return [info.name for info in app.registered_commands if info.name] + groups

@@ -54,6 +54,7 @@ class Journey:
     records: dict[str, StageRecord | None] = field(default_factory=dict)
     disk_memory: int | None = None  # bytes for the disk engine; None computes features in memory
     junit: Path | None = None  # where the checks of a backtest go as JUnit XML
+    plan_control: bool = False  # show the ramp of random releases before the verdict
     sign_off: bool | None = None  # open the sealed window, or do not; None takes whichever verdict there is
     opponent: Opponent | None = None  # whom `backtest` compares with; None is the rule of the log
 
@@ -241,10 +242,20 @@ def do_stage(journey: Journey, name: str) -> int:
         _require(journey, stage)
         _refresh(journey, stage)
     facts = journey.facts(stage.name)
+    if journey.plan_control:
+        _show_plan(journey, facts)
     for line in words.lines(name, facts):
         journey.console.answer(line)
     journey.console.document(facts)
     return _finish(journey, stage)
+
+
+def _show_plan(journey: Journey, facts: Facts) -> None:
+    from riskml.evidence.backtest.control_words import lines
+
+    for line in lines(facts["plan"]):  # type: ignore[arg-type]
+        journey.console.answer(line)
+    journey.console.say(f"plan: {journey.folder.stage('backtest') / 'control_plan.md'}")
 
 
 def list_features(journey: Journey) -> int:

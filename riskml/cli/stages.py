@@ -152,6 +152,7 @@ def _trials(journey: Journey) -> list[dict[str, object]]:
 def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Judge the model against the rule or a rival; the page to sign as HTML and Markdown, and the facts as JSON."""
     from riskml.evidence.backtest import backtest as judge
+    from riskml.evidence.backtest.control_words import markdown as planned
     from riskml.evidence.backtest.ledger import FILE, Request
     from riskml.report.verdict import markdown, page
 
@@ -174,6 +175,9 @@ def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     write_json(draft.folder / "verdict.json", facts)
     (draft.folder / "verdict.html").write_text(page(facts), encoding="utf-8")
     (draft.folder / "verdict.md").write_text(markdown(facts), encoding="utf-8")
+    if facts["plan"] is not None:
+        write_json(draft.folder / "control_plan.json", facts["plan"])
+        (draft.folder / "control_plan.md").write_text(planned(facts["plan"], facts["threat"]), encoding="utf-8")
     return facts
 
 

@@ -8,28 +8,32 @@ claimed later. Where the rule stops nothing no release is needed, and the plan s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from riskml.data.split import iso
+from riskml.data.split import iso, judged_from
+from riskml.errors import DataError
+from riskml.evidence.backtest.caps import LIKELY, Option, choose_caps
 from riskml.evidence.backtest.forecast import Forecast, outlook
-from riskml.evidence.backtest.ramp import Ramp, design
+from riskml.evidence.backtest.log import Points, Sample, sample
+from riskml.evidence.backtest.ramp import Ramp
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import SOON
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
-    from riskml.recipe.spec import Backtest
+    from riskml.data.labels import LabelLog
+    from riskml.data.split import Windows
+    from riskml.data.tables import Tables
+    from riskml.evidence.rule import Incumbent
+    from riskml.recipe.spec import Backtest, Recipe
 
-__all__ = ["SCHEMA", "Checkpoint", "ControlPlan", "Option", "PlannedStratum", "Stage", "plan_control"]
+__all__ = ["SCHEMA", "Checkpoint", "ControlPlan", "PlannedStratum", "Stage", "control_plan", "plan_control"]
 
 SCHEMA = "riskml.control_plan/1"
-CAPS = (0.9, 0.95, 0.99, 1.0)  # quantiles of amounts, tried in this order where the recipe names no cap
-SHARES = (0.1, 0.2, 0.3, 0.5)  # shares of the alerts of a day, tried as its cap where the recipe names none
-LIKELY = 0.8  # chance of PASS or FAIL from which a date counts as settling
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -87,29 +91,6 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Option:
-    """What another pair of caps would buy by the ramp's end.
-
-    Args:
-        max_amount: cap on the amount of a release.
-        per_day: cap on the releases of a day.
-        most_per_day: hard limit on the money let through in a day.
-        loss: expected loss in all.
-        half_width: half the width of the interval of the value difference, of alerts up to the cap.
-        bounded: value of the rule's alerts above it, which only widens the interval.
-        likely: chance of PASS or FAIL.
-    """
-
-    max_amount: float | None
-    per_day: int
-    most_per_day: float
-    loss: float
-    half_width: float
-    bounded: float
-    likely: float
-
-
-@dataclass(frozen=True)
 class ControlPlan:
     """The plan; ``needed`` is False, with the reason in ``why``, where nothing is to be released.
 
@@ -136,6 +117,7 @@ class ControlPlan:
         checkpoints: what is known by when.
         settled: the first instant at which PASS or FAIL is likely (``LIKELY``), None if not within a year.
         settled_days: days of releases that takes.
+        blind: no fraud is known among the model's own alerts, so nothing says how likely a word is.
         options: what other caps would buy, the recipe's own kept; the plan is one of them.
         model: hash of the model whose scores the strata cut.
     """
@@ -162,6 +144,7 @@ class ControlPlan:
     checkpoints: tuple[Checkpoint, ...] = ()
     settled: str | None = None
     settled_days: int | None = None
+    blind: bool = False
     options: tuple[Option, ...] = ()
     model: str = ""
     schema: str = SCHEMA
@@ -176,6 +159,40 @@ class ControlPlan:
             rows = (score >= ends[0]) & (score < tops[0]) & (amount >= ends[1]) & below
             found[rows] = part.chance[stage]
         return found
+
+
+def control_plan(
+    recipe: Recipe,
+    tables: Tables,
+    log: LabelLog,
+    windows: Windows,
+    inc: Incumbent,
+    points: Points,
+    margins: Floats,
+    taken: Sample,
+    *,
+    matures_after: int,
+    model: str,
+) -> ControlPlan:
+    """The plan from the judged sample, or from decisions too young to be judged where there is no other."""
+    if not len(taken.units):
+        young = replace(windows, test_start=judged_from(windows, inc.since), test_end=windows.as_of + 1)
+        try:
+            taken = sample(recipe, tables, log, young, inc, points, margins, {})
+        except DataError:
+            return ControlPlan(
+                False, "No decision has been made since the rule was written: there is nothing to release."
+            )
+    return plan_control(
+        taken.units,
+        recipe.backtest,
+        taken.counts.days,
+        now=windows.as_of,
+        matures_after=matures_after,
+        enforced=inc.enforced,
+        priced=taken.counts.priced,
+        model=model,
+    )
 
 
 def plan_control(
@@ -199,7 +216,7 @@ def plan_control(
     if priced and not (rows & (value <= (wish.max_amount or math.inf))).any():
         return ControlPlan(False, f"No rule-only alert lies below the release cap of {wish.max_amount:,.0f}.")
     length, start = max(1, round(wish.days / DAY)), -(-now // DAY) * DAY
-    options, cap, ramp = _chosen(units, rows, spec, log_days, length, priced)
+    options, cap, ramp = choose_caps(units, rows, spec, log_days, length, priced)
     asked = np.zeros(len(units), bool)
     asked[ramp.rows] = True
     most = ramp.per_day * min(cap, float(value[asked].max()))
@@ -229,45 +246,10 @@ def plan_control(
         checkpoints=checkpoints,
         settled=None if settled is None else iso(start + settled * DAY + matures_after),
         settled_days=settled,
+        blind=not (units.model & ~units.rule & units.known_fraud).any(),
         options=options,
         model=model,
     )
-
-
-def _chosen(
-    units: Units, rows: Bools, spec: Backtest, log_days: float, length: int, priced: bool
-) -> tuple[tuple[Option, ...], float, Ramp]:
-    """Every pair of caps tried, and the one with the least hard limit that likely settles the question by the ramp's
-    end; the likeliest, if none does. Caps of the recipe are kept."""
-    value, wish = units.value, spec.control
-    caps = [math.inf]
-    if wish.max_amount is not None and priced:
-        caps = [wish.max_amount]
-    elif priced:
-        caps = [float(np.quantile(value[rows], share, method="higher")) for share in CAPS]
-    tried: list[tuple[Option, float, Ramp]] = []
-    for cap in dict.fromkeys(caps):
-        asked = rows & (value <= cap)
-        daily = float(asked.sum()) / log_days
-        limits = [wish.per_day] if wish.per_day is not None else [max(1, math.ceil(part * daily)) for part in SHARES]
-        for per_day in dict.fromkeys(limits):
-            ramp = design(units, asked, log_days, per_day, length)
-            found = outlook(units, ramp, spec).at(length)
-            option = Option(
-                max_amount=cap if priced else None,
-                per_day=per_day,
-                most_per_day=per_day * min(cap, float(value[asked].max())),
-                loss=sum(stage.days * stage.loss_per_day for stage in _stages(ramp, value, 0, 0.0)),
-                half_width=found.half_width,
-                bounded=found.bounded,
-                likely=found.passes + found.fails,
-            )
-            tried.append((option, cap, ramp))
-    enough = [item for item in tried if item[0].likely >= LIKELY]
-    _, cap, ramp = (
-        min(enough, key=lambda item: item[0].most_per_day) if enough else max(tried, key=lambda item: item[0].likely)
-    )
-    return tuple(option for option, _, _ in tried), cap, ramp
 
 
 def _stages(ramp: Ramp, value: Floats, start: int, most: float) -> tuple[Stage, ...]:

@@ -139,6 +139,10 @@ def _options(plan: Facts) -> Table:
 
 
 def _settles(plan: Facts) -> str:
+    if plan["blind"]:
+        return (
+            "No outcome of the model's own alerts is known yet, so nothing says how likely REPLACE is settled by then."
+        )
     if plan["settled"] is None:
         return "At this pace and this difference, REPLACE is not likely to be settled within a year."
     more = "" if plan["settled_days"] <= plan["days"] else f" if releases go on for {plan['settled_days']} days"

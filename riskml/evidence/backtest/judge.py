@@ -24,6 +24,7 @@ from riskml.evidence import metrics
 from riskml.evidence.backtest.add import judge_add
 from riskml.evidence.backtest.baselines import Policy, compare, retuned
 from riskml.evidence.backtest.control import settled
+from riskml.evidence.backtest.control_plan import ControlPlan, control_plan
 from riskml.evidence.backtest.ledger import Looks, Request, take
 from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operating_points, sample
 from riskml.evidence.backtest.matches import Match, chosen, freeze_matches, matches
@@ -125,6 +126,7 @@ class Backtest:
     ranking: Ranking
     matches: tuple[Match, ...]
     looks: Looks
+    plan: ControlPlan | None  # the release ramp; None beside a rival
     confidence: float
     flips: tuple[str, ...]
     rollback: tuple[str, ...]
@@ -212,6 +214,11 @@ def backtest(
         "model": units.model,
         "rule or model": units.rule | units.extra,
     }
+    plan = None
+    if opponent is None:
+        plan = control_plan(
+            recipe, tables, log, windows, inc, points, margins, taken, matures_after=clock.used, model=model.digest
+        )
     by_week = weeks(settled(units), taken.start, taken.end)
     asked, other = (found.add, found.replace) if spec.question == "add" else (found.replace, found.add)
     return Backtest(
@@ -236,6 +243,7 @@ def backtest(
         ranking=_ranking(model, margins, taken, log, windows, inc),
         matches=matches(frozen, units, spec, found.evidence),
         looks=looks,
+        plan=plan,
         confidence=spec.confidence,
         flips=flips(found.replace, found.add),
         rollback=rollback(found.add, taken.counts, int(units.model.sum()), int(units.extra.sum())),
