@@ -34,7 +34,9 @@ from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cl
 from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
 from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.support import Support, support
+from riskml.evidence.backtest.segments import Segment, Threat, guarded, segments, threats
 from riskml.evidence.backtest.swap import Saved, SwapRow, saved, swap_table
+from riskml.evidence.backtest.traits import kinds, values
 from riskml.evidence.backtest.verdict import Verdict, plain
 from riskml.evidence.backtest.waiting import Ready, nothing, nothing_matured, postponed, ready, unspent, waits
 from riskml.evidence.backtest.words import flips, headline, rollback
@@ -124,6 +126,8 @@ class Backtest:
     early: Early | None
     immature: Immature
     ranking: Ranking
+    segments: tuple[Segment, ...]
+    threats: tuple[Threat, ...]
     matches: tuple[Match, ...]
     looks: Looks
     plan: ControlPlan | None  # the release ramp; None beside a rival
@@ -205,7 +209,10 @@ def backtest(
     rival = rival_facts(opponent, inc, taken.rows, alerts, computed)
     found = named(judge(units, recipe, days), rival.noun)
     if idle and later is not None:
-        found = replace(found, add=postponed(found.add, later), replace=postponed(found.replace, later))
+        found = postponed(found, later)
+    parts = segments(units, values(recipe, tables, table.frame, taken.shown), spec)
+    if opponent is None:  # a guardrail is what the rule in force gives each segment today
+        found = replace(found, add=guarded(found.add, parts), replace=guarded(found.replace, parts))
     shut = looks.part == "development"
     early, immature = young(recipe, tables, log, windows, clock, inc, points, margins, shut=shut)
     sides = {
@@ -241,6 +248,8 @@ def backtest(
         early=early,
         immature=immature,
         ranking=_ranking(model, margins, taken, log, windows, inc),
+        segments=parts,
+        threats=threats(units, kinds(log, windows.test_cut, taken.shown), spec) if recipe.labels.threat else (),
         matches=matches(frozen, units, spec, found.evidence),
         looks=looks,
         plan=plan,
