@@ -18,7 +18,7 @@ from riskml.evidence.backtest import verdict as v
 from riskml.evidence.backtest.ledger import Looks, take
 from riskml.evidence.backtest.log import Counts, Sample
 from riskml.evidence.backtest.units import pack
-from riskml.evidence.backtest.verdict import Settle, Verdict
+from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
     from riskml.data.maturity import Maturity
     from riskml.data.split import Windows
+    from riskml.evidence.backtest.judge import Judgement
+    from riskml.evidence.backtest.replace import Evidence
     from riskml.evidence.rule import Incumbent
     from riskml.recipe.spec import Recipe
 
 __all__ = ["Ready", "nothing", "nothing_matured", "postponed", "ready", "unspent", "waits"]
+
+_UNKNOWN = Interval(float("nan"), float("nan"), float("nan"), v.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,25 @@ def nothing(windows: Windows, policies: Iterable[str], ways: tuple[str, ...] = (
     return Sample(units, dict.fromkeys(policies, flags), counts, none, windows.test_end, windows.test_end, none)
 
 
-def postponed(verdict: Verdict, when: Ready) -> Verdict:
-    """The verdict on nothing: open until the date."""
-    reason = f"no decision that counts is matured before {when.first[:10]}"
-    settle = Settle(when.wait_days, verdict.settle.releases, when.text)
-    return replace(verdict, word=v.INCONCLUSIVE, reasons=(reason,), settle=settle)
+def postponed(found: Judgement, when: Ready) -> Judgement:
+    """The judgement of nothing: both questions open until the date, and every number of them unknown."""
+
+    def later(verdict: Verdict) -> Verdict:
+        reason = f"no decision that counts is matured before {when.first[:10]}"
+        settle = Settle(when.wait_days, verdict.settle.releases, when.text)
+        numbers = {name: _UNKNOWN if number.mark != v.STATED else number for name, number in verdict.numbers.items()}
+        return replace(verdict, word=v.INCONCLUSIVE, reasons=(reason,), settle=settle, numbers=numbers)
+
+    def blank(evidence: Evidence) -> Evidence:
+        return replace(evidence, value=_UNKNOWN, frauds=_UNKNOWN, insults=_UNKNOWN, volume=_UNKNOWN)
+
+    return replace(
+        found,
+        add=later(found.add),
+        replace=later(found.replace),
+        evidence=blank(found.evidence),
+        day_blocks=blank(found.day_blocks),
+    )
 
 
 def waits(maturity: Maturity, when: Ready | None) -> tuple[str, ...]:
