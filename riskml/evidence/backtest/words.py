@@ -54,6 +54,8 @@ def span(interval: Interval, form: Form = money) -> str:
     low, high = form(interval.low), form(interval.high)
     if low.endswith(" %") and high.endswith(" %"):
         low = low[:-2]  # said once: '25 to 77 %'
+    if low == high == "unknown":
+        return low
     if interval.mark == UNKNOWN or math.isnan(interval.estimate):
         return f"between {low} and {high}"
     return f"{form(interval.estimate)} ({low} to {high})"
@@ -61,7 +63,9 @@ def span(interval: Interval, form: Form = money) -> str:
 
 def headline(asked: Verdict, other: Verdict) -> str:
     """One line: the word of the question asked, its answer with numbers, then the other's answer."""
-    return f"{asked.word}: {_answer(asked)}: {_figures(asked)}; {_answer(other)}"
+    known = any(not math.isnan(end) for number in asked.numbers.values() for end in (number.low, number.high))
+    figures = f": {_figures(asked)}" if known else ""
+    return f"{asked.word}: {_answer(asked)}{figures}; {_answer(other)}"
 
 
 def _answer(verdict: Verdict) -> str:
@@ -85,6 +89,8 @@ def _figures(verdict: Verdict) -> str:
 def signed(interval: Interval, form: Form = money) -> str:
     """A difference with its sign: '+12 (-3 to +20)', or 'between -3 and +20' where only bounds are known."""
     low, high = (f"{'+' if end > 0 else ''}{form(end)}" for end in (interval.low, interval.high))
+    if low == high == "unknown":
+        return low
     if interval.mark == UNKNOWN or math.isnan(interval.estimate):
         return f"between {low} and {high}"
     return f"{'+' if interval.estimate > 0 else ''}{form(interval.estimate)} ({low} to {high})"
