@@ -298,6 +298,13 @@ def _references(recipe: spec.Recipe, problems: Problems) -> None:
     for name in recipe.backtest.episode.by if recipe.backtest.episode else ():
         if name not in entities:
             problems.add("backtest.episode.by", f"`{name}` is no entity of the events", near_matches(name, entities))
+    for text in recipe.backtest.segments:
+        try:
+            named = parse_expression(text).columns
+        except ExpressionError:
+            continue  # told below, with the other expressions
+        for name in (name for name in named if name in recipe.events.pii):
+            problems.add("backtest.segments", f"`{name}` is personal (events.pii) and would stand on the page")
     episode = recipe.backtest.episode
     if episode is not None and not spec.EPISODE_VALUE.fullmatch(episode.value):
         hint = 'write "max", "sum", or "min(sum, COLUMN)" with a column of the events such as balance_usd'

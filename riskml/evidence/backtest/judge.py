@@ -32,9 +32,10 @@ from riskml.evidence.backtest.money import NetValue, net_value
 from riskml.evidence.backtest.panels import Early, Immature, Week, weeks, young
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
 from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
+from riskml.evidence.backtest.rule_fields import rule_fields
+from riskml.evidence.backtest.segments import Segment, Threat, guarded, segments, threats
 from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.support import Support, support
-from riskml.evidence.backtest.segments import Segment, Threat, guarded, segments, threats
 from riskml.evidence.backtest.swap import Saved, SwapRow, saved, swap_table
 from riskml.evidence.backtest.traits import kinds, values
 from riskml.evidence.backtest.verdict import Verdict, plain
@@ -323,6 +324,9 @@ def _policies(
     moved = retuned(recipe, frame, time, fit, log.independent_outcome(windows.calibrate_cut)[fit])
     if moved is not None:
         found["rule re-tuned"] = moved
+    small = rule_fields(recipe, tables, log, windows, inc, points.rule_alerts)
+    if small is not None:
+        found["model on the rule's fields"] = small
     return found
 
 
