@@ -55,7 +55,9 @@ def read_rule(path: Path | str) -> RuleFile:
             parse(version.when)
         except ExpressionError as error:
             key = f"rule.version[{index}].when" if file.suffix.lower() == ".toml" else ""
-            problems.add(key, error.message, error.hint)
+            problems.add(
+                key, error.message, error.hint or "a rule is one expression, such as amount > 500 and country != 'NL'"
+            )
     if not found.versions and not problems.found:
         problems.add("", "holds no rule", _HINT)
     if problems.found:

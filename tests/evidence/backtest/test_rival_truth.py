@@ -11,7 +11,7 @@ from riskml.evidence.backtest.units import Units, pack
 from riskml.recipe.spec import DAY, Backtest
 
 SPEC = Backtest(draws=300, min_clusters=40, min_precision=0.3)
-GOODS, BUDGET, WORLDS = 3000, 160, 80
+GOODS, BUDGET, WORLDS = 3000, 160, 60
 
 
 def top(scores: np.ndarray, count: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_the_log_stops_alerts_of_both_sides_of_either_and_of_neither() -> None:
 @pytest.mark.parametrize("control", [True, False])
 @pytest.mark.parametrize("skill", [0.0, 1.0])
 def test_intervals_hold_the_truth_of_blocked_events(control: bool, skill: float) -> None:
-    """With and without control releases, value, frauds, insults and ADD's precision lie inside in 75 of 80 worlds."""
+    """With and without control releases, value, frauds, insults and ADD's precision lie inside in 56 of 60 worlds."""
     hits = dict.fromkeys(("value", "frauds", "insults", "precision"), 0)
     for seed in range(WORLDS):
         units, truth = draw(seed, skill, control)
@@ -80,15 +80,17 @@ def test_intervals_hold_the_truth_of_blocked_events(control: bool, skill: float)
         numbers["precision"] = judge_add(units, SPEC, 28.0).numbers["precision"]
         for name in hits:
             hits[name] += numbers[name].low <= truth[name] <= numbers[name].high
-    assert min(hits.values()) >= 75, hits
+    assert min(hits.values()) >= 56, hits
 
 
 def test_equal_sides_rarely_pass_and_a_better_model_does() -> None:
-    """Without a difference no more than 4 of 80 worlds pass; a lead of one standard deviation is found in half."""
-    equal, better = (
-        [judge_replace(draw(seed, skill, True)[0], SPEC, 28.0)[0].word for seed in range(WORLDS)] for skill in (0.0, 1.0)
-    )
-    assert equal.count("PASS") <= 4 and better.count("PASS") >= 40
+    """Without a difference no more than 3 of 60 worlds pass; a lead of one standard deviation is found in half."""
+
+    def words(skill: float) -> list[str]:
+        return [judge_replace(draw(seed, skill, True)[0], SPEC, 28.0)[0].word for seed in range(WORLDS)]
+
+    equal, better = words(0.0), words(1.0)
+    assert equal.count("PASS") <= 3 and better.count("PASS") >= 30
 
 
 def test_without_releases_marks_are_unknown_and_bounds_stay_whole() -> None:
