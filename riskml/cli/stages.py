@@ -153,6 +153,7 @@ def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Judge the model against the rule or a rival; the page to sign as HTML and Markdown, and the facts as JSON."""
     from riskml.evidence.backtest import backtest as judge
     from riskml.evidence.backtest.control_words import markdown as planned
+    from riskml.evidence.backtest.examples import FILE as EXAMPLES
     from riskml.evidence.backtest.ledger import FILE, Request
     from riskml.report.verdict import markdown, page
 
@@ -169,6 +170,9 @@ def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         sign_off=Request(ledger, time.time_ns() // 1000) if journey.sign_off else None,
         ledger=ledger,
     )
+    if found.examples is not None:
+        path = draft.folder / EXAMPLES
+        found.examples.write(path, journey.recipe, journey.tables, journey.table, journey.model)
     facts: dict[str, Any] = found.to_dict()
     facts["notes"] += [str(item["message"]) for item in words.findings(journey.facts("features"), "warning")]
     progress("page", 1, 2)

@@ -25,6 +25,7 @@ from riskml.evidence.backtest.add import judge_add
 from riskml.evidence.backtest.baselines import Policy, compare, retuned
 from riskml.evidence.backtest.control import settled
 from riskml.evidence.backtest.control_plan import ControlPlan, control_plan
+from riskml.evidence.backtest.examples import Examples, pick
 from riskml.evidence.backtest.ledger import Looks, Request, take
 from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operating_points, sample
 from riskml.evidence.backtest.matches import Match, chosen, freeze_matches, matches
@@ -137,6 +138,7 @@ class Backtest:
     rollback: tuple[str, ...]
     notes: tuple[str, ...]
     hashes: Mapping[str, str]
+    examples: Examples | None = None
     schema: str = SCHEMA
 
     @property
@@ -145,9 +147,10 @@ class Backtest:
         return self.judgement.add if self.question == "add" else self.judgement.replace
 
     def to_dict(self) -> dict[str, object]:
-        """JSON-ready facts; the judgement's parts stand at the top level."""
-        facts = plain(self)
+        """JSON-ready facts; the judgement's parts stand at the top level, and no example is among them."""
+        facts = plain(replace(self, examples=None))
         assert isinstance(facts, dict)
+        facts.pop("examples")
         judged = facts.pop("judgement")
         return {"schema": facts.pop("schema"), **facts, **judged}
 
@@ -251,7 +254,10 @@ def backtest(
         ranking=_ranking(model, margins, taken, log, windows, inc),
         segments=parts,
         threats=threats(units, kinds(log, windows.test_cut, taken.shown), spec) if recipe.labels.threat else (),
-        matches=matches(frozen, units, spec, found.evidence),
+        matches=tuple(
+            replace(match, missing=spoken(match.missing, rival.noun))
+            for match in matches(frozen, units, spec, found.evidence)
+        ),
         looks=looks,
         plan=plan,
         confidence=spec.confidence,
@@ -269,6 +275,7 @@ def backtest(
             "data": tables.fingerprint,
             "plan": table.plan.digest,
         },
+        examples=pick(units, taken.shown, spec.seed),
     )
 
 

@@ -27,7 +27,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SwapRow:
-    """One quarter of the table; counts are whole, the rest is an interval with its mark."""
+    """One quarter of the table: events, units (episodes) and releases are counted, the rest are intervals.
+
+    ``counted`` is the mark of the counts; each interval has its own. An interval over outcomes that are unknown in
+    part, though nothing was stopped, is estimated: it reaches from all of them good to all of them fraud.
+    """
 
     name: str
     events: int
@@ -36,6 +40,7 @@ class SwapRow:
     frauds: Interval
     value: Interval
     insults: Interval
+    counted: str = v.OBSERVED
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def _row(name: str, units: Units, rows: Bools, spec: Backtest) -> SwapRow:
     if part.closed.any():
         mark = v.UNKNOWN
     else:
-        mark = v.ESTIMATED if part.sampled.any() else v.OBSERVED
+        dim = (part.weight > 0) & (part.fraud < 0)
+        mark = v.ESTIMATED if part.sampled.any() or dim.any() else v.OBSERVED
     low, high = part.fraud_low, part.fraud_high
     money = part.close(heavy(part, part.sampled))
     parts = {"f0": low, "f1": high, "i0": 1 - high, "i1": 1 - low}
@@ -72,9 +78,10 @@ def _row(name: str, units: Units, rows: Bools, spec: Backtest) -> SwapRow:
         parts |= {"i0": np.zeros(len(part)), "i1": np.zeros(len(part))}
     drawn = resample(parts, part.groups[0], spec.draws, spec.seed)
     cells = [v.of(drawn, f"{cell}0", f"{cell}1", spec.confidence, mark) for cell in "fvi"]
-    if mark == v.ESTIMATED and few_frauds(part, part.sampled):
+    if mark == v.ESTIMATED and part.sampled.any() and few_frauds(part, part.sampled):
         cells = _bounded(part, spec)
-    return SwapRow(name, int(part.events.sum()), len(part), int(seen.sum()), *cells)
+    frauds, value, insults = cells
+    return SwapRow(name, int(part.events.sum()), len(part), int(seen.sum()), frauds, value, insults)
 
 
 def _bounded(part: Units, spec: Backtest) -> list[Interval]:
@@ -122,12 +129,10 @@ def _shares(units: Units, low: Floats, high: Floats, basis: str, mark: str, spec
         caught, missed = alert.astype(np.float64) * units.value, (~alert).astype(np.float64) * units.value
         parts |= {f"{name} low": caught * low, f"{name} high": caught * high}
         parts |= {f"{name} all low": caught * low + missed * high, f"{name} all high": caught * high + missed * low}
-    found: dict[str, list[Interval]] = {}
-    for way in ways_used(units):
-        drawn = resample(parts, units.groups[way], spec.draws, spec.seed)
-        for name in policies:
-            least = v.ratio(drawn, (f"{name} low",) * 2, (f"{name} all low",) * 2, spec.confidence, mark)
-            most = v.ratio(drawn, (f"{name} high",) * 2, (f"{name} all high",) * 2, spec.confidence, mark)
-            middle = (least.estimate + most.estimate) / 2
-            found.setdefault(name, []).append(Interval(middle, least.low, most.high, mark))
-    return [Saved(name, basis, v.widest(intervals)) for name, intervals in found.items()]
+    drawn, found = resample(parts, units.groups[list(ways_used(units))], spec.draws, spec.seed), []
+    for name in policies:
+        least = v.ratio(drawn, (f"{name} low",) * 2, (f"{name} all low",) * 2, spec.confidence, mark)
+        most = v.ratio(drawn, (f"{name} high",) * 2, (f"{name} all high",) * 2, spec.confidence, mark)
+        middle = (least.estimate + most.estimate) / 2
+        found.append(Saved(name, basis, Interval(middle, least.low, most.high, mark)))
+    return found
