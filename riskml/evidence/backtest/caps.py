@@ -14,17 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from riskml.evidence.backtest.forecast import outlook
-from riskml.evidence.backtest.ramp import Ramp, design
+from riskml.evidence.backtest.ramp import Ramp, design, least_cap
 from riskml.evidence.backtest.units import Units
 
 if TYPE_CHECKING:
     from riskml.recipe.spec import Backtest
 
-__all__ = ["LIKELY", "Option", "choose_caps"]
+__all__ = ["Option", "choose_caps"]
 
 CAPS = (0.9, 0.95, 0.99, 1.0)  # quantiles of amounts, tried where the recipe names no cap
-SHARES = (0.1, 0.2, 0.3, 0.5)  # shares of the alerts of a day, tried as its cap where the recipe names none
-LIKELY = 0.8  # chance of PASS or FAIL from which a date counts as settling
+SHARES = (0.05, 0.1, 0.2, 0.35, 0.5)  # of the alerts of a day, to be let through where the recipe names no cap
 
 Bools = npt.NDArray[np.bool_]
 
@@ -41,6 +40,7 @@ class Option:
         half_width: half the width of the interval of the value difference, of alerts up to the cap.
         bounded: value of the rule's alerts above it, which only widens the interval.
         likely: chance of PASS or FAIL.
+        settled_days: days of releases until that is likely, None if over a year.
     """
 
     max_amount: float | None
@@ -50,13 +50,17 @@ class Option:
     half_width: float
     bounded: float
     likely: float
+    settled_days: int | None
 
 
 def choose_caps(
     units: Units, rows: Bools, spec: Backtest, log_days: float, length: int, priced: bool
 ) -> tuple[tuple[Option, ...], float, Ramp]:
-    """Every pair of caps tried, and the one with the least hard limit that likely settles the question by the ramp's
-    end; the likeliest, if none does. Caps of the recipe are kept."""
+    """Every pair of caps tried, with the amount cap and the ramp of the chosen one.
+
+    That is the pair with the least hard limit a day among those that likely settle the question by the ramp's end;
+    else the one that settles it first; else the one with the least limit.
+    """
     value, wish = units.value, spec.control
     caps = [math.inf]
     if wish.max_amount is not None and priced:
@@ -66,23 +70,29 @@ def choose_caps(
     tried: list[tuple[Option, float, Ramp]] = []
     for cap in dict.fromkeys(caps):
         asked = rows & (value <= cap)
-        daily = float(asked.sum()) / log_days
-        limits = [wish.per_day] if wish.per_day is not None else [max(1, math.ceil(part * daily)) for part in SHARES]
+        limits = [wish.per_day] if wish.per_day is not None else _limits(units, asked, log_days, length)
         for per_day in dict.fromkeys(limits):
             ramp = design(units, asked, log_days, per_day, length)
-            found = outlook(units, ramp, spec).at(length)
-            option = Option(
-                max_amount=cap if priced else None,
-                per_day=per_day,
-                most_per_day=per_day * min(cap, float(value[asked].max())),
-                loss=float(np.array(ramp.days) @ (ramp.chance @ (ramp.sums(value) * ramp.share))),
-                half_width=found.half_width,
-                bounded=found.bounded,
-                likely=found.passes + found.fails,
-            )
-            tried.append((option, cap, ramp))
-    enough = [item for item in tried if item[0].likely >= LIKELY]
-    _, cap, ramp = (
-        min(enough, key=lambda item: item[0].most_per_day) if enough else max(tried, key=lambda item: item[0].likely)
-    )
+            most = per_day * min(cap, float(value[asked].max()))
+            tried.append((_option(units, ramp, spec, length, cap if priced else None, most), cap, ramp))
+    _, cap, ramp = min(tried, key=lambda item: (max(item[0].settled_days or math.inf, length), item[0].most_per_day))
     return tuple(option for option, _, _ in tried), cap, ramp
+
+
+def _limits(units: Units, asked: Bools, log_days: float, length: int) -> list[int]:
+    return [least_cap(units, asked, share, log_days, length) for share in SHARES]
+
+
+def _option(units: Units, ramp: Ramp, spec: Backtest, length: int, cap: float | None, most: float) -> Option:
+    ahead = outlook(units, ramp, spec)
+    found = ahead.at(length)
+    return Option(
+        max_amount=cap,
+        per_day=ramp.per_day,
+        most_per_day=most,
+        loss=float(np.array(ramp.days) @ (ramp.chance @ (ramp.sums(units.value) * ramp.share))),
+        half_width=found.half_width,
+        bounded=found.bounded,
+        likely=found.passes + found.fails,
+        settled_days=ahead.settled(length),
+    )

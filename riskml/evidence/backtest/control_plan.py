@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from riskml.data.split import iso, judged_from
 from riskml.errors import DataError
-from riskml.evidence.backtest.caps import LIKELY, Option, choose_caps
-from riskml.evidence.backtest.forecast import Forecast, outlook
+from riskml.evidence.backtest.caps import Option, choose_caps
+from riskml.evidence.backtest.forecast import Forecast, Outlook, outlook
 from riskml.evidence.backtest.log import Points, Sample, sample
 from riskml.evidence.backtest.ramp import Ramp
 from riskml.evidence.backtest.units import Units
-from riskml.evidence.backtest.verdict import SOON
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
@@ -115,8 +114,9 @@ class ControlPlan:
         loss: expected loss in all.
         most: hard limit on the money let through in all.
         checkpoints: what is known by when.
-        settled: the first instant at which PASS or FAIL is likely (``LIKELY``), None if not within a year.
+        settled: the first instant at which PASS or FAIL is likely (four in five), None if not within a year.
         settled_days: days of releases that takes.
+        obstacle: why it is not; "" if it is.
         blind: no fraud is known among the model's own alerts, so nothing says how likely a word is.
         options: what other caps would buy, the recipe's own kept; the plan is one of them.
         model: hash of the model whose scores the strata cut.
@@ -144,6 +144,7 @@ class ControlPlan:
     checkpoints: tuple[Checkpoint, ...] = ()
     settled: str | None = None
     settled_days: int | None = None
+    obstacle: str = ""
     blind: bool = False
     options: tuple[Option, ...] = ()
     model: str = ""
@@ -221,7 +222,8 @@ def plan_control(
     asked[ramp.rows] = True
     most = ramp.per_day * min(cap, float(value[asked].max()))
     stages = _stages(ramp, value, start, most)
-    checkpoints, settled = _checkpoints(units, ramp, spec, length, start, matures_after)
+    ahead = outlook(units, ramp, spec)
+    settled = ahead.settled(length)
     gap = rows & ~asked
     return ControlPlan(
         needed=True,
@@ -243,9 +245,10 @@ def plan_control(
         money=sum(stage.days * stage.money_per_day for stage in stages),
         loss=sum(stage.days * stage.loss_per_day for stage in stages),
         most=sum(stage.days * stage.most_per_day for stage in stages),
-        checkpoints=checkpoints,
+        checkpoints=_checkpoints(ahead, settled, length, start, matures_after),
         settled=None if settled is None else iso(start + settled * DAY + matures_after),
         settled_days=settled,
+        obstacle="" if settled is not None else ahead.obstacle,
         blind=not (units.model & ~units.rule & units.known_fraud).any(),
         options=options,
         model=model,
@@ -294,13 +297,10 @@ def _strata(units: Units, ramp: Ramp, cap: float | None) -> tuple[PlannedStratum
 
 
 def _checkpoints(
-    units: Units, ramp: Ramp, spec: Backtest, length: int, start: int, matures_after: int
-) -> tuple[tuple[Checkpoint, ...], int | None]:
-    """Week by week to the ramp's end, then the day that likely settles it; and the days that takes."""
-    seen = outlook(units, ramp, spec)
-    ahead = [*range(1, min(length, SOON) + 1), *range(length + 1, SOON + 1, 7)]
-    settled = next((d for d in ahead if (f := seen.at(d)).passes + f.fails >= LIKELY), None)
+    ahead: Outlook, settled: int | None, length: int, start: int, matures_after: int
+) -> tuple[Checkpoint, ...]:
+    """Week by week to the ramp's end, and the day that likely settles it."""
     days = sorted({*range(7, length, 7), length, *([settled] if settled is not None else [])})
     return tuple(
-        Checkpoint(iso(start + day * DAY), iso(start + day * DAY + matures_after), seen.at(day)) for day in days
-    ), settled
+        Checkpoint(iso(start + day * DAY), iso(start + day * DAY + matures_after), ahead.at(day)) for day in days
+    )

@@ -83,6 +83,7 @@ _OPTION_HEAD = [
     "value +/-",
     "above the cap",
     "settled by the end",
+    "settled after",
 ]
 
 
@@ -133,6 +134,7 @@ def _options(plan: Facts) -> Table:
             str(option["per_day"]),
             *(money(option[key]) for key in ("most_per_day", "loss", "half_width", "bounded")),
             f"{option['likely']:.0%}",
+            "over a year" if option["settled_days"] is None else f"{option['settled_days']} days",
         ]
         for option in plan["options"]
     ]
@@ -144,7 +146,7 @@ def _settles(plan: Facts) -> str:
             "No outcome of the model's own alerts is known yet, so nothing says how likely REPLACE is settled by then."
         )
     if plan["settled"] is None:
-        return "At this pace and this difference, REPLACE is not likely to be settled within a year."
+        return f"REPLACE is not likely to be settled within a year: {plan['obstacle']}."
     more = "" if plan["settled_days"] <= plan["days"] else f" if releases go on for {plan['settled_days']} days"
     return f"REPLACE is likely settled by {_day(plan['settled'])}{more}, if the present estimate is right."
 

@@ -16,10 +16,12 @@ from riskml.evidence.backtest.cluster import effective
 from riskml.evidence.backtest.control import EVEN_FRAUDS, FEW_FRAUDS
 from riskml.evidence.backtest.ramp import Ramp
 from riskml.evidence.backtest.units import Units
+from riskml.evidence.backtest.verdict import SOON
 from riskml.recipe.spec import Backtest
 
-__all__ = ["Forecast", "Outlook", "outlook"]
+__all__ = ["LIKELY", "Forecast", "Outlook", "outlook"]
 
+LIKELY = 0.8  # chance of PASS or FAIL from which a date counts as settling
 WORLDS = 4000  # drawn to say how likely each word is
 
 Floats = npt.NDArray[np.float64]
@@ -101,6 +103,26 @@ class Outlook:
             passes=able * passes,
             fails=able * fails,
         )
+
+    def settled(self, length: int) -> int | None:
+        """Days of releases after which PASS or FAIL is likely, by the week beyond ``length``; None if over a year."""
+        ahead = [*range(1, min(length, SOON) + 1), *range(length + 7, SOON + 1, 7)]
+        low, high = 0, len(ahead)
+        while low < high:
+            middle = (low + high) // 2
+            found = self.at(ahead[middle])
+            low, high = (low, middle) if found.passes + found.fails >= LIKELY else (middle + 1, high)
+        return ahead[low] if low < len(ahead) else None
+
+    @property
+    def obstacle(self) -> str:
+        """Why a year of such releases would not settle it."""
+        year = self.at(SOON)
+        if year.clusters < self.spec.min_clusters:
+            return f"a year holds about {year.clusters:.0f} effective fraud clusters, {self.spec.min_clusters} needed"
+        if _enough(year.frauds, self.even) < LIKELY:
+            return f"a year of such releases shows about {year.frauds:.0f} frauds, too few to estimate from"
+        return "the difference is small beside its error and what lies above the amount cap"
 
     def _words(self, days: int, spread: Floats, half: Floats) -> tuple[float, float]:
         """Shares of worlds, drawn around the present estimate, whose intervals pass and fail as the verdict's do."""

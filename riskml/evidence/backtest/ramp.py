@@ -18,7 +18,7 @@ from riskml.evidence.backtest.strata import LEAST, cells
 from riskml.evidence.backtest.units import Units
 from riskml.recipe.spec import DAY
 
-__all__ = ["MOST_CHANCE", "Ramp", "design", "fraud_shares"]
+__all__ = ["MOST_CHANCE", "Ramp", "design", "fraud_shares", "least_cap"]
 
 MOST_CHANCE = 0.5  # the rule stays in force
 OVERLOAD = 0.1  # chance that the daily cap cuts any day of the ramp short; alerts after it are only bounded
@@ -119,6 +119,15 @@ def _overload(daily: Floats, chance: Floats, per_day: int, log_days: float, leng
 
     each = float(pdtrc(per_day, daily @ chance).sum() / max(log_days, len(daily)))
     return float(1 - (1 - min(each, 1.0)) ** length)
+
+
+def least_cap(units: Units, rows: Bools, share: float, log_days: float, length: int) -> int:
+    """The smallest daily cap under which ``share`` of the alerts ``rows`` can be let through over ``length`` days."""
+    daily = np.unique(units.time[rows] // DAY, return_counts=True)[1][:, None].astype(np.float64)
+    cap = 1
+    while _overload(daily, np.array([share]), cap, log_days, length) > OVERLOAD:
+        cap += max(1, cap // 16)
+    return cap
 
 
 def fraud_shares(units: Units, index: Int64, codes: Int64) -> tuple[Floats, str]:
