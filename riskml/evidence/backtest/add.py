@@ -143,8 +143,8 @@ def _measure(units: Units, spec: Backtest, wanted: Bar) -> tuple[dict[str, Inter
         parts |= {"bar_known": wanted.known, "bar_seen": wanted.seen}
     ways = ways_used(units)
     found: dict[str, list[Interval]] = {}
+    drawn = resample(parts, units.groups[list(ways)], spec.draws, spec.seed)
     for way in ways:
-        drawn = resample(parts, units.groups[way], spec.draws, spec.seed)
         for name, interval in _one_way(units, spec, wanted, drawn, way).items():
             found.setdefault(name, []).append(interval)
     known = units.known_fraud.astype(np.float64)

@@ -1,20 +1,22 @@
 """Intervals by resampling whole clusters: sums per cluster first, then draws of clusters, never of rows.
 
-In go columns of unit contributions and cluster codes; out come the drawn totals of every column, paired, so that any
-difference or ratio of them keeps its dependence. Their percentiles are widened by Student's t, since a spread known
-from few or unequal clusters is itself uncertain. Refuses nothing: too few clusters is the verdict's business.
+In go columns of unit contributions and cluster codes, by one way to cluster or several; out come the drawn totals of
+every column, paired, so that any difference or ratio of them keeps its dependence. Their percentiles are widened by
+Student's t, since a spread known from few or unequal clusters is itself uncertain, and by the other ways to cluster.
+Refuses nothing: too few clusters is the verdict's business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import exp, factorial
+from itertools import combinations
+from math import exp, factorial, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Draws", "quantiles", "resample"]
+__all__ = ["Draws", "Sums", "quantiles", "resample"]
 
 _CELLS = 4_000_000  # draws x clusters held at once: 32 MB
 _EXACT = 4_000  # kinds of cluster up to which each draw is an exact multinomial; above it Poisson draws do
@@ -24,19 +26,45 @@ Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Sums:
+    """Cluster sums ``totals`` [kinds, columns] by one way to cluster; ``many`` [kinds] clusters have each.
+
+    All others of the ``count`` clusters sum to zero. ``ways`` are entities that all members of a cluster share.
+    """
+
+    totals: Floats
+    many: Floats
+    count: int
+    ways: int = 1
+
+    def spread(self, factors: Floats) -> tuple[float, float]:
+        """Variance of sum(factor x column) over draws of clusters, and its degrees of freedom.
+
+        F. E. Satterthwaite, Biometrics Bulletin 2, 1946: twice the inverse of the relative variance of the estimated
+        variance, which for clusters with distance d from their mean is sum d^4 / (sum d^2)^2 - 1 / clusters. Equal
+        clusters give about their number, a dominating one two.
+        """
+        linear = self.totals @ factors
+        mean = float(linear @ self.many) / max(self.count, 1)
+        idle = self.count - float(self.many.sum())
+        square = float(self.many @ (linear - mean) ** 2) + idle * mean**2
+        if square <= 0:
+            return 0.0, float("inf")
+        loose = (float(self.many @ (linear - mean) ** 4) + idle * mean**4) / square**2 - 1 / self.count
+        return square, max(min(2 / loose if loose > 0 else float("inf"), self.count - 1.0), 1.0)
+
+
+@dataclass(frozen=True)
 class Draws:
     """Totals of each column: ``point`` [columns] as observed, ``drawn`` [draws, columns].
 
-    ``sums`` [kinds, columns] are the cluster sums they were drawn from, ``many`` [kinds] how many clusters have each;
-    all others of the ``count`` clusters sum to zero.
+    ``sums`` are the cluster sums by each way and by what ways have in common; the first are those drawn from.
     """
 
     names: tuple[str, ...]
     point: Floats
     drawn: Floats
-    sums: Floats
-    many: Floats
-    count: int
+    sums: tuple[Sums, ...]
 
     def of(self, name: str) -> tuple[float, Floats]:
         """Point and draws of one column."""
@@ -50,37 +78,33 @@ class Draws:
         """The column's observed total."""
         return self.of(name)[0]
 
-    def freedom(self, parts: Mapping[str, float]) -> float:
-        """Degrees of freedom behind the spread of sum(factor x column), with ``parts`` the factor of each column.
+    def stretch(self, parts: Mapping[str, float], confidence: float) -> float:
+        """How much wider than the draws an interval of sum(factor x column) must be; ``parts`` are the factors.
 
-        F. E. Satterthwaite, Biometrics Bulletin 2, 1946: twice the inverse of the relative variance of the estimated
-        variance, which for clusters with distance d from their mean is sum d^4 / (sum d^2)^2 - 1 / clusters. Equal
-        clusters give about their number, a dominating one two.
+        By two ways to cluster the variance is V1 + V2 - V12, where 12 clusters by both at once, and so on for more
+        (A. C. Cameron, J. B. Gelbach, D. L. Miller, J. of Business & Economic Statistics 29, 2011, eq. 2.11), and no
+        less than the greatest by one way. Then from normal to Student's t with the least degrees of freedom.
         """
-        linear = np.zeros(len(self.sums))
-        for name, factor in parts.items():
-            linear += factor * self.sums[:, self.names.index(name)]
-        mean = float(linear @ self.many) / max(self.count, 1)
-        idle = self.count - float(self.many.sum())
-        square = float(self.many @ (linear - mean) ** 2) + idle * mean**2
-        fourth = float(self.many @ (linear - mean) ** 4) + idle * mean**4
-        if square <= 0:
-            return float("inf")
-        loose = fourth / square**2 - 1 / self.count
-        return max(min(2 / loose if loose > 0 else float("inf"), self.count - 1.0), 1.0)
+        from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
+
+        factors = np.array([parts.get(name, 0.0) for name in self.names])
+        spreads = [(way.ways, *way.spread(factors)) for way in self.sums]
+        alone = [(square, free) for ways, square, free in spreads if ways == 1]
+        joint = sum(square if ways % 2 else -square for ways, square, _ in spreads)
+        variance, free = max(joint, *(square for square, _ in alone)), min(free for _, free in alone)
+        tail = (1 + confidence) / 2
+        wide = float(stdtrit(free, tail) / ndtri(tail)) if np.isfinite(free) else 1.0
+        return wide * sqrt(variance / alone[0][0]) if alone[0][0] > 0 else wide
 
     def central(
         self, values: Floats, centre: float, parts: Mapping[str, float], confidence: float
     ) -> tuple[float, float]:
-        """The central interval of ``values`` [draws], its distance from ``centre`` stretched from normal to Student's.
+        """The central interval of ``values`` [draws], stretched about ``centre``.
 
-        ``parts`` are the factors by which columns move the value, for its degrees of freedom.
+        ``parts`` are the factors by which columns move the value, to first order.
         """
-        from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
-
         low, high = quantiles(values, confidence)
-        free, tail = self.freedom(parts), (1 + confidence) / 2
-        wide = float(stdtrit(free, tail) / ndtri(tail)) if np.isfinite(free) else 1.0
+        wide = self.stretch(parts, confidence)
         return min(low, centre + wide * (low - centre)), max(high, centre + wide * (high - centre))
 
     def interval(self, parts: Mapping[str, float], confidence: float) -> tuple[float, float]:
@@ -92,26 +116,49 @@ class Draws:
 
 
 def resample(columns: dict[str, Floats], groups: Int64, draws: int, seed: int) -> Draws:
-    """Draw as many clusters as there are, with replacement, ``draws`` times.
+    """Draw as many clusters as there are, with replacement, ``draws`` times; ``groups`` are codes [n] or [ways, n].
 
     Clusters whose sums are all zero are drawn as one remainder, which changes nothing and costs nothing; where there
-    are many, equal ones are drawn as one kind, and of very many kinds each is drawn on its own.
+    are many, equal ones are drawn as one kind, and of very many kinds each is drawn on its own. Of several ways the
+    one under which the columns spread most is drawn from.
     """
     names = tuple(columns)
-    count = int(groups.max(initial=-1)) + 1
-    matrix = np.stack([columns[name] for name in names], axis=1) if len(groups) else np.zeros((0, len(names)))
+    codes = np.atleast_2d(groups)
+    matrix = np.stack([columns[name] for name in names], axis=1) if codes.size else np.zeros((0, len(names)))
     rows = np.flatnonzero(matrix.any(axis=1))
-    used, inverse = np.unique(groups[rows], return_inverse=True)
-    sums: Floats = np.stack([np.bincount(inverse, matrix[rows, j], len(used)) for j in range(len(names))], axis=1)
-    point = sums.sum(axis=0)
+    matrix, point = matrix[rows], matrix.sum(axis=0)
+    counts = [int(way.max(initial=-1)) + 1 for way in codes]
+    sums = [_sums(matrix, way[rows], count) for way, count in zip(codes, counts, strict=True)]
+    if len(sums) > 1:
+        unit = np.maximum((matrix**2).sum(axis=0), 1e-300)
+        sums.sort(key=lambda way: -float((way.many @ (way.totals**2 / unit)).sum()))
+        for size in range(2, len(codes) + 1):
+            for some in combinations(codes[:, rows], size):
+                sums.append(_sums(matrix, _common(some), max(counts), size))
+    first, rng = sums[0], np.random.default_rng(seed)
+    if not len(rows):
+        return Draws(names, point, np.tile(point, (draws, 1)), tuple(sums))
+    draw = _multinomial if len(first.totals) <= _EXACT else _poisson
+    return Draws(names, point, draw(first.totals, first.many, first.count, draws, rng), tuple(sums))
+
+
+def _sums(matrix: Floats, codes: Int64, count: int, ways: int = 1) -> Sums:
+    """Sums of ``matrix`` [rows, columns] by cluster."""
+    used, inverse = np.unique(codes, return_inverse=True)
+    columns = [np.bincount(inverse, column, len(used)) for column in matrix.T]
+    totals: Floats = np.stack(columns, axis=1) if columns else np.zeros((len(used), 0))
     many = np.ones(len(used))
-    if not len(used):
-        return Draws(names, point, np.tile(point, (draws, 1)), sums, many, count)
     if len(used) > _EXACT:
-        sums, many = _kinds(sums)
-    rng = np.random.default_rng(seed)
-    draw = _multinomial if len(sums) <= _EXACT else _poisson
-    return Draws(names, point, draw(sums, many, count, draws, rng), sums, many, count)
+        totals, many = _kinds(totals)
+    return Sums(totals, many, count, ways)
+
+
+def _common(ways: tuple[Int64, ...]) -> Int64:
+    """One code for each combination of codes."""
+    found, *rest = ways
+    for codes in rest:
+        found = np.unique(found * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[1]
+    return found
 
 
 def _kinds(sums: Floats) -> tuple[Floats, Floats]:

@@ -123,11 +123,9 @@ def readings(told: Control, spec: Backtest, draws: int | None = None) -> dict[in
         apart = _estimated(units.close(told.heavy), told.rows & ~told.bounded & ~told.heavy)
         for name in ("value_low", "value_high"):
             parts[name] = np.where(told.bounded, 0.0, apart[name])
-    found = {}
-    for way in ways_used(units):
-        drawn = resample(parts, units.groups[way], draws or spec.draws, spec.seed)
-        found[way] = Reading(drawn, _held(told, way, spec) if bounded else {}, spec.confidence)
-    return found
+    ways = ways_used(units)
+    drawn = resample(parts, units.groups[list(ways)], draws or spec.draws, spec.seed)
+    return {way: Reading(drawn, _held(told, way, spec) if bounded else {}, spec.confidence) for way in ways}
 
 
 def _estimated(units: Units, rows: Bools) -> dict[str, Floats]:
