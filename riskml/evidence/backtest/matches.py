@@ -108,7 +108,8 @@ def freeze_matches(
         units = None
     alerts = Frozen(points.alerts, float("nan"), float("nan"), v.UNKNOWN, "")
     if units is None or not units.rule.any():
-        missing = "the rule raised no alert on calibrate"
+        late = "no decision on calibrate counts for both sides"
+        missing = late if units is None else "the rule raised no alert on calibrate"
         none = Frozen(None, float("nan"), float("nan"), v.UNKNOWN, "", missing)
         return {"alerts": alerts, "insults": none, "value": none}
     count = (float(units.rule.sum()), float((units.score >= points.alerts).sum()))

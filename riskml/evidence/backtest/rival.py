@@ -2,8 +2,8 @@
 
 In go the log's incumbent and an opponent; out come the incumbent to judge against and frozen, JSON-ready facts of it.
 A rival enforced nothing in this log: its alerts are replayed, while what the log's own rule stopped stays as unknown
-for the rival as it is for the model. Refused: the very model under judgement, a rule that reads what is only known
-later, and a rival whose labels or text are younger than the test window.
+for the rival as it is for the model. Refused: the very model under judgement, and a rule that reads what is only known
+later. Decisions a rival may know the outcome of count for neither side.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def stand_in(
 
     Raises:
         UsageError: the opponent is the model itself.
-        DataError: it cannot be replayed here, or no decision is left that it did not know.
+        DataError: it cannot be replayed here.
     """
     if opponent.digest == model.digest:
         raise UsageError(
@@ -132,11 +132,6 @@ def stand_in(
     else:
         assert opponent.rule is not None
         fired, since, more = _replayed(opponent.rule, recipe, tables)
-    if since is not None and since >= windows.test_end - 1:
-        noun = _NOUN[opponent.kind]
-        did = "knew labels until" if opponent.rule is None else "is of"
-        message = f"the {noun} {did} {iso(since + 1)}, and the test window ended {iso(windows.test_end)}"
-        raise DataError(message, "wait until decisions made after it have matured")
     notes += more
     return replace(base, fired=fired, logged=base.blocks, since=since, notes=tuple(notes)), computed
 
@@ -155,13 +150,12 @@ def rival_facts(
     """
     stopped = inc.stopped[rows] & inc.enforced
     fired = inc.fired[rows]
-    since = None if inc.since is None else iso(inc.since)
     facts = Rival(
         kind="rule",
         noun=_NOUN["rule"],
         name=inc.name,
         digest=None,
-        since=since,
+        since=None if inc.since is None else iso(inc.since),
         alerts=int(fired.sum()),
         shared=int((fired & inc.blocks[rows]).sum()),
         unseen=int((fired & stopped).sum()),
@@ -169,15 +163,12 @@ def rival_facts(
     )
     if opponent is None:
         return facts
-    if opponent.model is not None and inc.since is not None:
-        since = iso(inc.since + 1)  # the first instant that counts, as its release says it
     return replace(
         facts,
         kind=opponent.kind,
         noun=_NOUN[opponent.kind],
         name=opponent.name,
         digest=opponent.digest,
-        since=since,
         threshold=None if opponent.model is None else opponent.model.threshold,
         stage=opponent.stage,
         own_features=computed,
@@ -198,13 +189,13 @@ def _unruled(n: int) -> Incumbent:
 
 
 def _last_label(model: Model) -> tuple[int | None, list[str]]:
-    """The instant before which the champion may know outcomes, less one microsecond; later decisions count."""
+    """The instant up to which the champion may know outcomes: later decisions count."""
     said = model.lineage.get("labels_known_until")
     try:
         moment = datetime.fromisoformat(str(said))
     except ValueError:
         return None, ["The champion does not say until when it saw labels; it may know outcomes of the test window."]
-    return round(moment.timestamp()) * 1_000_000 - 1, []
+    return round(moment.timestamp()) * 1_000_000, []
 
 
 def _replayed(rule: RuleFile, recipe: Recipe, tables: Tables) -> tuple[Bools, int | None, list[str]]:
