@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS, UNKNOWN, Interval, Verdict
+from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS, STATED, UNKNOWN, Interval, Verdict
 
 if TYPE_CHECKING:
     from riskml.evidence.backtest.log import Counts
@@ -63,7 +63,7 @@ def span(interval: Interval, form: Form = money) -> str:
 
 def headline(asked: Verdict, other: Verdict) -> str:
     """One line: the word of the question asked, its answer with numbers, then the other's answer."""
-    known = any(not math.isnan(end) for number in asked.numbers.values() for end in (number.low, number.high))
+    known = any(number.mark != STATED and not math.isnan(number.high) for number in asked.numbers.values())
     figures = f": {_figures(asked)}" if known else ""
     return f"{asked.word}: {_answer(asked)}{figures}; {_answer(other)}"
 

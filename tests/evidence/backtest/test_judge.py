@@ -73,7 +73,7 @@ def run(spec: Recipe, seed: int = 0, **more: Any) -> Backtest:
     return judge_world(spec, tables, margins, windows)
 
 
-def judge_world(spec: Recipe, tables: Any, margins: np.ndarray, windows: Windows) -> Backtest:
+def judge_world(spec: Recipe, tables: Any, margins: np.ndarray, windows: Windows, **more: Any) -> Backtest:
     time = tables.events.time
     inside = (time >= windows.calibrate_start) & (time < windows.calibrate_end)
     alerts = int(tables.events.frame["fired"][inside].sum())
@@ -85,7 +85,7 @@ def judge_world(spec: Recipe, tables: Any, margins: np.ndarray, windows: Windows
         recipe_digest="r",
     )
     table = SimpleNamespace(frame=tables.events.frame, plan=SimpleNamespace(digest="p"))
-    return backtest(spec, tables, table, label_log(spec, tables), windows, model)  # type: ignore[arg-type]
+    return backtest(spec, tables, table, label_log(spec, tables), windows, model, **more)  # type: ignore[arg-type]
 
 
 def test_a_strong_model_passes_and_the_facts_are_json() -> None:
