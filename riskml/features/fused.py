@@ -18,6 +18,7 @@ from riskml.features.compiled import kernel
 from riskml.features.prefix import CHUNK, LISTS, ROOM, deviations, differences, prefix_sums, sums
 from riskml.features.stretch import (
     AHEAD,
+    COUNT,
     DISTINCT,
     MAX,
     MEAN,
@@ -36,6 +37,7 @@ from riskml.features.stretch import (
 )
 
 Ints = npt.NDArray[np.int64]
+Ints32 = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -61,7 +63,7 @@ def fuse(
     chosen: Ints,
     shifts: Floats,
     squared: Flags,
-    codes: Ints,
+    codes: Ints32,
     kinds: int,
     work: Ints,
     tops: Ints,
@@ -97,10 +99,10 @@ def fuse(
     run = np.empty((columns if squared.any() else 0, slots), np.uint64)
     before = np.empty((max(coded, 1), slots + AHEAD), np.int32)
     after = np.empty((max(coded, 1), slots + AHEAD), np.int32)
-    kept, last = np.empty(slots, np.int64), np.full((coded, kinds), -1, np.int64)
+    kept, last = np.empty(slots, np.int32), np.full((coded, kinds), -1, np.int32)
     high, low = np.empty((asked, CHUNK), np.uint64), np.empty(CHUNK, np.uint64)
     reached, places = np.zeros((asked, 1), np.int64), np.zeros((asked, 3), np.int64)
-    same, first, counted = shared(windows, work)
+    same, first, found = shared(windows, work)
     stacks, tallies = np.zeros((todo, 3)), np.zeros((todo, 3), np.int64)
     logs = logarithms(min(slots, _TABLED))
     tables = np.empty((tops.shape[0], logs[-1] + 1, min(slots, _TABLED)), out.dtype)
@@ -142,14 +144,16 @@ def fuse(
                     ends(
                         q0, q1, a, base, starts, when, seen, plain, q_starts, q_time, windows[w, 0], reached[w], high[w]
                     )  # fmt: skip
-                hi, o = high[same[w]], counted[w]
-                c = work[o, 2] if o >= 0 else 0
+                hi, o, d = high[same[w]], found[w, 0], found[w, 1]
+                c = work[d, 2] if d >= 0 else 0
                 stretches(
                     q0, q1, a, base, when, plain, q_starts, q_time, windows[w, 0] + windows[w, 1], places[w], low, hi,
-                    o >= 0, before[c], after[c], out[q0:q1, max(o, 0)],
+                    o >= 0, out[q0:q1, max(o, 0)], d >= 0, before[c], after[c], out[q0:q1, max(d, 0)],
                 )  # fmt: skip
                 ready = -1  # the column whose sums are in scratch
                 for o in range(first[w], first[w + 1]):
+                    if o == found[w, 0] or o == found[w, 1]:
+                        continue
                     kind, c = work[o, 0], work[o, 2]
                     place = out[q0:q1, o]
                     sure = True
@@ -166,8 +170,7 @@ def fuse(
                     elif kind in (MIN, MAX):
                         extremes(n, low, hi, x[c], 1.0 if kind == MAX else -1.0, stacks[o], suffixes[o], place)
                     elif kind == DISTINCT:
-                        if o != counted[w]:
-                            differents(n, low, hi, before[c], after[c], tallies[o], place)
+                        differents(n, low, hi, before[c], after[c], tallies[o], place)
                     else:
                         picks(kind, n, low, hi, x[max(c, 0)], when, q_time[q0:q1], place)
                     if not sure:
@@ -176,12 +179,12 @@ def fuse(
 
 @kernel
 def shared(windows: Ints, work: Ints) -> tuple[Ints, Ints, Ints]:
-    """The first window of the same offset, where the work of each window begins, and its first distinct count or -1.
+    """The first window of the same offset, where the work of each window begins, and what is done on the way.
 
-    ``work`` is in order of its windows.
+    That is its first count and its first distinct count, [windows, 2], -1 if none; ``work`` is in order of windows.
     """
     asked, todo = windows.shape[0], work.shape[0]
-    same, first, counted = np.empty(asked, np.int64), np.zeros(asked + 1, np.int64), np.full(asked, -1)
+    same, first, found = np.empty(asked, np.int64), np.zeros(asked + 1, np.int64), np.full((asked, 2), -1)
     for w in range(asked):
         same[w] = w
         for other in range(w - 1, -1, -1):
@@ -189,11 +192,11 @@ def shared(windows: Ints, work: Ints) -> tuple[Ints, Ints, Ints]:
                 same[w] = other
     for o in range(todo - 1, -1, -1):
         first[work[o, 1] + 1] += 1
-        if work[o, 0] == DISTINCT:
-            counted[work[o, 1]] = o  # taken while its stretches are found
+        if work[o, 0] in (COUNT, DISTINCT):
+            found[work[o, 1], np.int64(work[o, 0] == DISTINCT)] = o
     for w in range(asked):
         first[w + 1] += first[w]
-    return same, first, counted
+    return same, first, found
 
 
 @kernel
@@ -259,16 +262,17 @@ def work_uses(work: Ints, columns: int) -> Flags:
     return found
 
 
-def arrange(codes: Ints, order: Ints, keys: int) -> tuple[Ints, Ints, Ints]:
-    """``kernels.group``, and where each item went (-1 for negative codes)."""
+def arrange(codes: Ints, order: Ints, time: Ints, keys: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """``kernels.group``, the time of each item by key, and where each item went (-1 for negative codes)."""
     # Room is taken by NumPy, which asks the system for large pages; compiled code would not.
-    out, place, starts = np.empty(codes.size, np.int64), np.empty(codes.size, np.int64), np.zeros(keys + 1, np.int64)
-    _arrange(codes, order, out, starts, place)
-    return out[: starts[-1]], starts, place
+    out, when, place = (np.empty(codes.size, np.int64) for _ in range(3))
+    starts = np.zeros(keys + 1, np.int64)
+    _arrange(codes, order, time, out, starts, when, place)
+    return out[: starts[-1]], starts, when[: starts[-1]], place
 
 
 @kernel
-def _arrange(codes: Ints, order: Ints, out: Ints, starts: Ints, place: Ints) -> None:
+def _arrange(codes: Ints, order: Ints, time: Ints, out: Ints, starts: Ints, when: Ints, place: Ints) -> None:
     for i in range(codes.size):
         if codes[i] >= 0:
             starts[codes[i] + 1] += 1
@@ -278,9 +282,11 @@ def _arrange(codes: Ints, order: Ints, out: Ints, starts: Ints, place: Ints) -> 
     for i in order:
         code = codes[i]
         if code >= 0:
-            out[free[code]] = i
-            place[i] = free[code]
-            free[code] += 1
+            to = free[code]
+            out[to] = i
+            when[to] = time[i]
+            place[i] = to
+            free[code] = to + 1
         else:
             place[i] = -1
 

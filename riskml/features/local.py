@@ -105,24 +105,25 @@ def _node_columns(
         groups: dict[tuple[Any, ...], list[Node]] = {}
         for node in plan.nodes:
             groups.setdefault((node.source, node.keys, node.source_keys), []).append(node)
-        ahead = _one_ahead(pool, engine.arranged, list(groups.values()))
+        ahead = _ahead(pool, engine.arranged, list(groups.values()))
         for nodes, arranged in zip(groups.values(), ahead, strict=True):
             yield from engine.of_keys(nodes, arranged)
 
 
-def _one_ahead(
+def _ahead(
     pool: ThreadPoolExecutor | None, make: Callable[[list[Node]], _Arranged], items: list[list[Node]]
 ) -> Iterator[_Arranged]:
-    """What ``make`` gives for each item, the next one begun while the last is in use."""
+    """What ``make`` gives for each item, the next one begun while the last is in use; the first two side by side."""
     if pool is None:
         yield from map(make, items)
         return
-    ready = pool.submit(make, items[0]) if items else None
-    for following in [*items[1:], None]:
-        if ready is not None:
-            made = ready.result()
-            ready = None if following is None else pool.submit(make, following)
-            yield made
+    begun = [pool.submit(make, item) for item in items[:2]]
+    for following in [*items[2:], None, None][: len(items)]:
+        made = begun.pop(0).result()
+        yield made
+        del made
+        if following is not None:
+            begun.append(pool.submit(make, following))
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,8 @@ class _Engine:
     def arranged(self, nodes: list[Node]) -> _Arranged:
         """The events by the key of these nodes."""
         left, right, size = self.key_codes(nodes[0], self.source(nodes[0].source))
-        rows, starts, place = fused.arrange(left, self.by_time, size)
-        return _Arranged(left, right, Queries(rows, starts, self.events.time[rows]), place)
+        rows, starts, time, place = fused.arrange(left, self.by_time, self.events.time, size)
+        return _Arranged(left, right, Queries(rows, starts, time), place)
 
     def of_keys(self, nodes: list[Node], arranged: _Arranged) -> Iterator[tuple[Node, Any]]:
         """Nodes of one source and key: the events are laid out once, the rows once per filter and clock."""

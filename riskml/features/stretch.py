@@ -81,17 +81,20 @@ def stretches(
     state: Ints,
     low: Slots,
     high: Slots,
+    count: bool,
+    counts: Column,
     tally: bool,
     before: Ints32,
     after: Ints32,
-    out: Column,
+    different: Column,
 ) -> None:
     """Where the stretch of each query begins that ends at ``high``: at the first row not earlier than ``back`` ago.
 
-    ``state`` [3] carries low, high and the tally from one call to the next within a key. With ``tally``, ``out`` says
-    how many different codes each stretch holds: a row that enters is new unless the row ``before`` it with its code is
-    inside, a row that leaves takes its code along unless the row ``after`` it is inside. Four rows are looked at a
-    time without a branch: how many leave cannot be guessed, and wrong guesses cost more than looking.
+    ``state`` [3] carries low, high and the tally between calls within a key. With ``count``, ``counts`` says
+    how many rows a stretch holds; with ``tally``, ``different`` how many different codes: a row that enters is new
+    unless the row ``before`` it with its code is inside, a row that leaves takes its code along unless the row
+    ``after`` it is inside. Four rows are looked at a time without a branch: how many leave cannot be guessed, and
+    wrong guesses cost more than looking.
     """
     first, last, held = state[0], state[1], state[2]
     key = first_key
@@ -128,8 +131,10 @@ def stretches(
                 first += np.int64(a) + np.int64(b) + np.int64(c) + np.int64(d)
                 more = d
             low[q - q0] = first
+            if count:
+                counts[q - q0] = end - first
             if tally:
-                out[q - q0] = held
+                different[q - q0] = held
             q += 1
     state[0], state[1], state[2] = first, last, held
 
@@ -141,9 +146,9 @@ def neighbours(
     base: Ints,
     starts: Ints,
     rows: Ints,
-    codes: Ints,
-    kept: Ints,
-    last: Ints,
+    codes: Ints32,
+    kept: Ints32,
+    last: Ints32,
     before: Ints32,
     after: Ints32,
 ) -> None:

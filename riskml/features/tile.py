@@ -112,7 +112,7 @@ def _fill(lines: Columns, layout: Layout, nodes: Sequence[Node], reads: Reads, s
         np.array([work.numbers[name] for name, _ in work.chosen], np.int64),
         np.array([shift for _, shift in work.chosen], np.float64),
         np.array([chosen in work.squared for chosen in work.chosen], np.bool_),
-        _stack([reads.codes[name][0] for name in work.codes], np.int64),
+        _stack([reads.codes[name][0].astype(np.int32) for name in work.codes], np.int32),
         max((reads.codes[name][1] for name in work.codes), default=0),
         np.array(work.rows, np.int64).reshape(-1, 4),
         np.array(list(work.tops), np.int64).reshape(-1, 2),
@@ -132,6 +132,7 @@ class _Work:
         self.numbers: dict[str, int] = {}
         self.chosen: dict[tuple[str, float], int] = {}
         self.squared: set[tuple[str, float]] = set()
+        self.shifts: dict[str, float] = {}
         self.codes: dict[str, int] = {}
         self.tops: dict[tuple[int, int], int] = {}
         self.rows: list[tuple[int, int, int, int]] = []
@@ -145,7 +146,9 @@ class _Work:
             column = self.codes.setdefault(str(node.column), len(self.codes))
         elif node.column is not None:
             self.numbers.setdefault(node.column, len(self.numbers))
-            chosen = (node.column, _shift(self.reads.numbers[node.column]) if kind == stretch.STD else 0.0)
+            if kind == stretch.STD and node.column not in self.shifts:
+                self.shifts[node.column] = _shift(self.reads.numbers[node.column])
+            chosen = (node.column, self.shifts[node.column] if kind == stretch.STD else 0.0)
             column = self.chosen.setdefault(chosen, len(self.chosen))
             if kind == stretch.STD:
                 self.squared.add(chosen)
