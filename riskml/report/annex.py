@@ -10,6 +10,7 @@ from typing import Any
 
 from riskml.report.controls import matches, strata
 from riskml.report.grid import Grid, plain
+from riskml.report.segments import segments, threats
 from riskml.report.tables import baselines, saved, weeks
 from riskml.report.waiting import delays, early
 
@@ -19,6 +20,8 @@ __all__ = ["annex"]
 def annex(facts: Mapping[str, Any], noun: str) -> list[Grid]:
     """Every table after the first page."""
     found = [
+        segments(facts, noun),
+        threats(facts, noun),
         matches(facts, noun),
         strata(facts, noun),
         delays(facts),

@@ -34,11 +34,14 @@ GLOSSARY = (
     ("Episode", "a decision together with its retries, counted once."),
     ("Insult", "an alert on a good customer."),
     ("Release", "an alert of the rule that was let through by chance, to see how it ends."),
-    ("Fraud clusters", "frauds that share a customer, device or address are one cluster; they rise and fall together."),
-    ("Campaign", "the largest such cluster."),
+    ("Rule-only alert", "one that the rule raises and the model would not."),
+    ("Fraud cluster", "frauds that share a customer, device or address; they come and go together."),
+    ("Effective", "counted for less where a few large ones dominate."),
+    ("Independent report", "one that neither the rule nor an alert brought about, such as a customer's claim."),
     ("Matured", "old enough for the fraud reports to be in, so that silence means good."),
     ("In shadow", "the model scores every decision and acts on none."),
-    ("Bar", "the share of its alerts that is fraud for the rule itself, or the share the recipe asks for."),
+    ("Bar", "the share of fraud among the rule's own alerts, or the share the recipe asks for."),
+    ("Sealed", "days kept back for one last look, so that looking often cannot make luck pass for proof."),
 )
 
 

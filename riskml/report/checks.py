@@ -45,6 +45,7 @@ def _leaned_on(facts: Mapping[str, Any]) -> Iterator[Check]:
     yield _volume(facts)
     yield _insults(facts)
     yield _maturity(facts)
+    yield from _segments(facts)
 
 
 def _volume(facts: Mapping[str, Any]) -> Check:
@@ -70,3 +71,16 @@ def _maturity(facts: Mapping[str, Any]) -> Check:
         return Check("maturity", INCONCLUSIVE, f"{have}; all of them will be on {str(wait['full'])[:10]}")
     text = f"{counts['eligible']:,} matured decisions over {counts['days']:.0f} days"
     return Check("maturity", PASS if counts["eligible"] else INCONCLUSIVE, text)
+
+
+def _segments(facts: Mapping[str, Any]) -> Iterator[Check]:
+    """The guardrails of every segment, for the question asked: too few cases are no leave to pass."""
+    asked = str(facts["question"])
+    for item in facts.get("segments") or ():
+        guard, name = item[asked], f"segment {item['segment']}={item['value']}"
+        if guard["breached"]:
+            yield Check(name, FAIL, f"guardrail breached: {', '.join(guard['breached'])}")
+        elif item["missing"]:
+            yield Check(name, INCONCLUSIVE, f"not assessable: {'; '.join(item['missing'])}")
+        else:
+            yield Check(name, PASS, "recall and insult rate are within the guardrails, or not shown to be outside")

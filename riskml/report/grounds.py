@@ -8,47 +8,64 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from riskml.evidence.backtest.control_words import lines
+from riskml.evidence.backtest.examples import FILE as EXAMPLES
 from riskml.evidence.backtest.rival import spoken
+from riskml.evidence.backtest.verdict import INCONCLUSIVE
 from riskml.evidence.backtest.words import percent, signed
 from riskml.report.facts import interval
+from riskml.report.segments import small, worst
 from riskml.report.tables import between
 
-__all__ = ["grounds", "sensitivities"]
+__all__ = ["grounds", "planned", "sensitivities"]
 
 
 def grounds(facts: Mapping[str, Any], noun: str) -> list[str]:
     """The sentences of the first page."""
-    lines = [_counted(facts), *_matured(facts), *_stopped(facts), _clusters(facts), *_worst(facts), *_looks(facts)]
-    spoke = [line if line.startswith("The rule of the log") else spoken(line, noun) for line in lines]
+    said = [_counted(facts), *_matured(facts), *_stopped(facts), _clusters(facts), *_worst(facts)]
+    said += [line for line in (worst(facts, noun), small(facts), *_looks(facts)) if line]
+    spoke = [line if line.startswith("The rule of the log") else spoken(line, noun) for line in said]
     return [line.rstrip(".") + "." for line in spoke]
 
 
 def sensitivities(facts: Mapping[str, Any], noun: str) -> list[str]:
     """The sentences of the annex: the same differences read in other ways."""
-    lines = []
+    said = []
     if facts["without_largest"] is not None:
         value = signed(interval(facts["without_largest"]["value"]))
-        lines.append(f"Without the largest campaign: fraud money caught {value}, model less rule.")
-    lines.append(f"Redrawing whole days: fraud money caught {signed(interval(facts['day_blocks']['value']))}.")
+        said.append(f"Without the largest campaign: fraud money caught {value}, model less rule.")
+    said.append(f"Redrawing whole days: fraud money caught {signed(interval(facts['day_blocks']['value']))}.")
     if facts["net_value"] is not None:
         net = interval(facts["net_value"]["difference"])
-        lines.append(f"Net value by the declared costs: {signed(net)} ({net.mark}).")
+        said.append(f"Net value by the declared costs: {signed(net)} ({net.mark}).")
     if facts["rule"]["agreement"] is not None:
-        lines.append(f"The rule's text agrees with its log on {percent(facts['rule']['agreement'])} of decisions.")
+        said.append(f"The rule's text agrees with its log on {percent(facts['rule']['agreement'])} of decisions.")
     ways = ", by ".join(facts["evidence"]["ways"])
     level = percent(facts["confidence"])
-    lines.append(f"Intervals hold {level} of the time; both sides are redrawn together, in whole clusters by {ways}.")
+    said.append(f"Intervals hold {level} of the time; both sides are redrawn together, in whole clusters by {ways}.")
     rank = facts["ranking"]
     if rank["roc_auc"] is not None:
-        lines.append(
+        said.append(
             f"The score alone, on seen outcomes: area under the ROC curve {rank['roc_auc']:.3f}, "
             f"average precision {rank['average_precision']:.3f}."
         )
     points = facts["points"]
     held = f"{points['replace']:.4f} in place of the rule"
     held += "" if points["add"] is None else f", {points['add']:.4f} beside it"
-    lines.append(f"Frozen thresholds (raw margin of the model): {held}.")
-    return [spoken(line, noun) for line in lines]
+    said.append(f"Frozen thresholds (raw margin of the model): {held}.")
+    said.append(
+        f"Some decisions of each row of the first table, with the model's reasons, lie in {EXAMPLES} of the run."
+    )
+    return [spoken(line, noun) for line in said]
+
+
+def planned(facts: Mapping[str, Any]) -> list[str]:
+    """What releases would settle, by the plan beside the page; nothing where none are needed."""
+    plan = facts.get("plan")
+    if not plan or not plan["needed"] or facts["replace"]["word"] != INCONCLUSIVE:
+        return []
+    first, last = (line.removeprefix("control plan: ").strip() for line in (lines(plan)[0], lines(plan)[-1]))
+    return [f"A release plan lies beside this page (control_plan.md): {first} {last}"]
 
 
 def _counted(facts: Mapping[str, Any]) -> str:

@@ -24,7 +24,12 @@ def swap(facts: Mapping[str, Any], noun: str) -> Grid:
     for line in facts["swap"]:
         name = str(line["name"])
         insults: Cell = ("–", "") if name == "neither" else marked(interval(line["insults"]), count)
-        cells = (*plain(line["events"], line["units"]), marked(interval(line["frauds"]), count))
+        counted = str(line["counted"])
+        cells = (
+            (f"{line['events']:,}", counted),
+            (f"{line['units']:,}", counted),
+            marked(interval(line["frauds"]), count),
+        )
         rows.append(row(spoken(SWAP_NAMES.get(name, name), noun), (*cells, marked(interval(line["value"])), insults)))
     caption = spoken(
         "Alerts of both cancel out; the middle rows decide REPLACE. In brackets: where the number may lie, counting "

@@ -13,7 +13,7 @@ from riskml.errors import DataError
 from riskml.report.annex import annex
 from riskml.report.answers import GLOSSARY, Answer, answers, noun, request
 from riskml.report.grid import Grid
-from riskml.report.grounds import grounds, sensitivities
+from riskml.report.grounds import grounds, planned, sensitivities
 from riskml.report.tables import swap
 
 __all__ = ["SCHEMA", "markdown", "page"]
@@ -91,7 +91,7 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
         "swap": swap(facts, said),
         "lists": [
             ("What it rests on", ground),
-            ("What would change the answer", facts["flips"]),
+            ("What would change the answer", [*facts["flips"], *planned(facts)]),
             ("When to roll back", facts["rollback"]),
             ("Notes", [note for note in facts["notes"] if note.rstrip(".") + "." not in ground]),
             ("Hashes", [f"{name} {digest[:SHORT]}" for name, digest in facts["hashes"].items()]),

@@ -36,7 +36,7 @@ def delays(facts: Mapping[str, Any]) -> Grid | None:
         ages = [_age(age, item) for age in item["ages"]]
         rows.append(row(name, (*plain(item["frauds"]), *ages, *plain(_why(item)))))
     caption = (
-        f"Days until half, and more, of the reports of fraud are there. Decisions count once {_days(found['used_days'])} "
+        f"Days until half and more of fraud reports are there. Decisions count once {_days(found['used_days'])} "
         f"days old; {_days(found['declared_days'])} were declared, and an estimate may only lengthen that. In square "
         "brackets: what counting the reports so far would say, too early in any log that ends."
     )
@@ -69,17 +69,18 @@ def early(facts: Mapping[str, Any], noun: str) -> Grid | None:
     found = facts.get("early")
     if not found:
         return None
-    when = f"{str(found['start'])[:10]} to {str(found['end'])[:10]}"
-    cells = [
-        *plain(found["units"], found["model_alerts"], found["rule_alerts"], found["known"]),
-        marked(interval(found["expected"]), count),
-        marked(interval(found["value"]), money, signed),
-        marked(interval(found["precision"]), percent, span),
+    cells: list[tuple[str, Cell]] = [
+        ("Episodes", plain(found["units"])[0]),
+        ("Alerts of the model", plain(found["model_alerts"])[0]),
+        (f"Alerts of the {noun}", plain(found["rule_alerts"])[0]),
+        ("Frauds known by now", plain(found["known"])[0]),
+        ("Frauds there will be, of those let through", marked(interval(found["expected"]), count)),
+        (f"Fraud money caught, model less {noun}", marked(interval(found["value"]), money, signed)),
+        ("Extra alerts that are fraud", marked(interval(found["precision"]), percent, span)),
     ]
     caption = (
-        f"It decides nothing. Of the frauds of these days {percent(found['share_start'])} (oldest) to "
-        f"{percent(found['share_end'])} (youngest) are known by now, so each known one stands for more."
+        f"Decisions of {str(found['start'])[:10]} to {str(found['end'])[:10]}. It decides nothing. Of their frauds "
+        f"{percent(found['share_start'])} (oldest) to {percent(found['share_end'])} (youngest) are known by now: "
+        "each known one stands for more."
     )
-    head = ("Days", "Episodes", "Model alerts", f"{noun.capitalize()} alerts", "Frauds known", "Frauds expected")
-    more = ("Fraud money, model less " + noun, "Extra alerts that are fraud")
-    return Grid("An early reading of younger days", caption, (*head, *more), (row(when, cells),))
+    return Grid("An early reading of younger days", caption, ("", ""), tuple(row(name, [cell]) for name, cell in cells))

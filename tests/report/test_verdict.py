@@ -87,7 +87,7 @@ def test_every_cell_of_the_swap_table_is_marked(word: str) -> None:
     for row in facts["swap"]:
         line = next(line for line in lines if line.startswith(f"| {names[row['name']]} |"))
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        assert cells[1:3] == [f"{row['events']:,}", f"{row['units']:,}"]
+        assert cells[1:3] == [f"{row[name]:,} *observed*" for name in ("events", "units")]
         shown = ("frauds", "value") if row["name"] == "neither" else ("frauds", "value", "insults")
         for name, cell in zip(shown, cells[3:], strict=False):
             assert cell.endswith(f"*{row[name]['mark']}*")

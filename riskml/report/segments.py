@@ -1,0 +1,93 @@
+"""Who bears the change: segments and kinds of threat as tables, and the worst of them as a sentence.
+
+In go the facts of a backtest; out come grids and sentences. A segment too small to assess is said to be so, which is
+no leave to pass it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from riskml.evidence.backtest.rival import spoken
+from riskml.evidence.backtest.words import count, money, percent, signed, span
+from riskml.report.facts import interval, number
+from riskml.report.grid import Cell, Grid, marked, plain, row
+
+__all__ = ["segments", "small", "threats", "worst"]
+
+SIDES = {"replace": ("model", "the model"), "add": ("together", "rule and model together")}
+GUARDS = {"recall": "too few frauds caught", "insults": "too many good customers alerted on"}
+
+
+def segments(facts: Mapping[str, Any], noun: str) -> Grid | None:
+    """Every segment: frauds caught and good customers alerted on, by the policy asked about and by the incumbent."""
+    if not facts.get("segments"):
+        return None
+    asked = str(facts["question"])
+    side, who = SIDES[asked]
+    rows = []
+    for item in facts["segments"]:
+        cells = [*plain(item["frauds"], item["goods"])]
+        for what in ("recall", "insult_rate"):
+            cells += [_share(item[policy][what]) for policy in (side, "rule")]
+        breached = ", ".join(GUARDS.get(name, name) for name in item[asked]["breached"])
+        said = f"breached: {breached}" if breached else "; ".join(item["missing"])
+        rows.append(row(f"{item['segment']}: {item['value']}", (*cells, *plain(said))))
+    caption = spoken(
+        f"First {who}, then the rule. A dash: not assessable, for the reason given, which is no leave to pass.",
+        noun,
+    )
+    head = ("Segment", "Frauds", "Good", "Frauds caught", f"by the {noun}", "Good alerted on", f"by the {noun}", "")
+    return Grid("Segment by segment", caption, head, tuple(rows))
+
+
+def threats(facts: Mapping[str, Any], noun: str) -> Grid | None:
+    """Every kind of threat among the known frauds."""
+    if not facts.get("threats"):
+        return None
+    rows = []
+    for item in facts["threats"]:
+        cells = [*plain(item["frauds"], money(number(item["value"])))]
+        cells += [_share(item[policy]) for policy in ("model", "rule", "together")]
+        caught: Cell = ("–", "") if item["caught"] is None else marked(interval(item["caught"]), money, signed)
+        rows.append(row(item["name"], (*cells, caught, *plain(item["missing"]))))
+    caption = "Share of the frauds of a kind that is alerted on. A dash: not assessable, for the reason given."
+    head = ("Kind", "Frauds", "Money", "Model", noun.capitalize(), "Together", f"Money, model less {noun}", "")
+    return Grid("Every kind of threat", caption, head, tuple(rows))
+
+
+def _share(body: Mapping[str, Any] | None) -> Cell:
+    return ("–", "") if body is None else marked(interval(body), percent)
+
+
+def worst(facts: Mapping[str, Any], noun: str) -> str:
+    """The segment where the policy asked about loses most against the incumbent; empty where there is none to name."""
+    found = facts.get("segments")
+    if not found:
+        return ""
+    asked = str(facts["question"])
+    able = [item for item in found if item[asked]["recall"] is not None or item[asked]["insults"] is not None]
+    if not able:
+        return f"None of {len(found):,} segments holds enough cases to be assessed."
+    item = min(able, key=lambda item: (not item[asked]["breached"], _lost(item[asked])))
+    side, who = SIDES[asked]
+    parts = [
+        f"{who} {verb} {span(interval(item[side][what]), percent)} of {whom}, the {noun} "
+        f"{span(interval(item['rule'][what]), percent)}"
+        for what, verb, whom in (("recall", "catches", "frauds"), ("insult_rate", "alerts on", "good customers"))
+        if item[side][what] is not None
+    ]
+    breach = " (guardrail breached)" if item[asked]["breached"] else ""
+    return spoken(f"Worst segment{breach}: where {item['segment']} is {item['value']}, {'; '.join(parts)}.", noun)
+
+
+def _lost(guard: Mapping[str, Any]) -> float:
+    return number(guard["recall"]["low"]) if guard["recall"] is not None else 1.0
+
+
+def small(facts: Mapping[str, Any]) -> str:
+    """How many segments are too small to assess; empty where none is."""
+    found = facts.get("segments") or ()
+    few = sum(1 for item in found if item["missing"])
+    return f"{count(few)} of {len(found):,} segments are too small to be assessed in full." if few else ""
