@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from riskml.data.contract import check_contract
 from riskml.data.findings import LEVELS, Fact, Facts, Finding, Part, instant
 from riskml.data.incumbency import check_rule
 from riskml.data.leaks import check_columns
@@ -78,6 +79,7 @@ def check(recipe: Recipe, tables: Tables, plan: FeaturePlan, proof: Part | None 
         rule = check_rule(recipe.rule, tables)
         findings += rule.findings
         facts["rule"] = rule.facts
+        findings += check_contract(recipe, tables).findings
     columns = check_columns(recipe, tables, plan)
     findings += columns.findings
     facts["columns"] = columns.facts

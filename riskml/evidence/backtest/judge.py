@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from riskml.data.contract import require
 from riskml.data.maturity import Maturity, maturity
 from riskml.data.rulelog import AGREEMENT
 from riskml.data.split import iso, matured
@@ -27,10 +28,11 @@ from riskml.evidence.backtest.control import settled
 from riskml.evidence.backtest.control_plan import ControlPlan, control_plan
 from riskml.evidence.backtest.examples import Examples, pick
 from riskml.evidence.backtest.ledger import Looks, Request, take
-from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, operating_points, sample
+from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, dated, operating_points, sample
 from riskml.evidence.backtest.matches import Match, chosen, freeze_matches, matches
 from riskml.evidence.backtest.money import NetValue, net_value
 from riskml.evidence.backtest.panels import Early, Immature, Week, weeks, young
+from riskml.evidence.backtest.prerule import PreRule, pre_rule
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
 from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
 from riskml.evidence.backtest.rule_fields import rule_fields
@@ -133,6 +135,7 @@ class Backtest:
     matches: tuple[Match, ...]
     looks: Looks
     plan: ControlPlan | None  # the release ramp; None beside a rival
+    pre_rule: PreRule | None  # before the rule was written; None beside a rival
     confidence: float
     flips: tuple[str, ...]
     rollback: tuple[str, ...]
@@ -177,9 +180,10 @@ def backtest(
         DataError: there is no rule, its log is broken, no decision is eligible, or the opponent cannot be replayed.
     """
     digest = recipe.digest("backtest")
+    require(recipe, tables)
     clock = maturity(recipe, log, windows.as_of)
     windows = matured(windows, clock.used)
-    inc = logged = incumbent(recipe, tables)
+    inc = logged = dated(recipe, tables, incumbent(recipe, tables))
     computed = False
     if opponent is not None:
         inc, computed = stand_in(opponent, logged, recipe, tables, table, log, windows, model)
@@ -225,8 +229,9 @@ def backtest(
         "model": units.model,
         "rule or model": units.rule | units.extra,
     }
-    plan = None
+    plan = panel = None
     if opponent is None:
+        panel = pre_rule(recipe, tables, table, log, windows, inc, points, model)
         plan = control_plan(
             recipe, tables, log, windows, inc, points, margins, taken, matures_after=clock.used, model=model.digest
         )
@@ -260,6 +265,7 @@ def backtest(
         ),
         looks=looks,
         plan=plan,
+        pre_rule=panel,
         confidence=spec.confidence,
         flips=flips(found.replace, found.add),
         rollback=rollback(found.add, taken.counts, int(units.model.sum()), int(units.extra.sum())),

@@ -8,7 +8,7 @@ to place a threshold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from riskml.data.tables import Tables
     from riskml.recipe.spec import Recipe
 
-__all__ = ["Counts", "Points", "Sample", "eligible_rows", "first_fired", "operating_points", "sample"]
+__all__ = ["Counts", "Points", "Sample", "dated", "eligible_rows", "first_fired", "operating_points", "sample"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -87,6 +87,14 @@ class Sample:
     start: int
     end: int
     shown: Int64
+
+
+def dated(recipe: Recipe, tables: Tables, inc: Incumbent | None) -> Incumbent | None:
+    """The incumbent with the day it was written read from the log's versions, where its own text does not say."""
+    if inc is None or inc.since is not None or recipe.rule is None or recipe.rule.logged_version is None:
+        return inc
+    first = rulelog.first_version(tables.events.frame, recipe.rule, tables.events.time)
+    return inc if first is None else replace(inc, since=first - 1)  # decisions from that one on count
 
 
 def operating_points(
