@@ -140,7 +140,8 @@ def _log(rule: Rule, frame: pd.DataFrame, fired: Array, bypass: Array | None, fo
     if others is not None and (action is None) == (acted is None):
         released, touched = rulelog.untouched(rule, fired, None if acted is None else acted[0], others)
         drawn = fired & ~touched if bypass is None else fired & ~touched & ~bypass
-        odd = _try(lambda: rulelog.surprise(rule, chance, drawn, released), "chances", found)
+        freed = released if action is None else released & ~rulelog.held(frame, action)
+        odd = _try(lambda: rulelog.surprise(rule, chance, drawn, freed), "chances", found)
         if odd is not None:
             hint = "releases may not be random, or other controls act unlogged; what rests on them may be wrong"
             found.append(Finding("warning", "chances", odd, hint))

@@ -103,7 +103,8 @@ def incumbent(recipe: Recipe, tables: Tables) -> Incumbent | None:
     if rule.release_chance is not None and unlogged:
         notes.append(f"{unlogged:,} fired events had no chance of release; the verdict can only bound them.")
     released, others = rulelog.untouched(rule, fired, allowed, rulelog.others(frame, rule, fired))
-    odd = rulelog.surprise(rule, chance, fired & ~bypass & ~others, released)
+    drawn = released if rule.action is None else released & ~rulelog.held(frame, rule.action)
+    odd = rulelog.surprise(rule, chance, fired & ~bypass & ~others, drawn)
     if odd is not None:
         notes.append(f"{odd[0].upper()}{odd[1:]}; what rests on releases may be wrong.")
     observed = ~bypass & ~others & (released | ~(fired & rule.enforced))
