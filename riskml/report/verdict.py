@@ -27,6 +27,7 @@ MARKS = (
     ("stated", "set in the recipe"),
 )
 SHORT = 12  # letters of a hash on the first page
+NOTES = 6  # notes on the first page; a sheet holds no more
 
 
 def page(facts: Mapping[str, Any]) -> str:
@@ -53,7 +54,7 @@ def markdown(facts: Mapping[str, Any]) -> str:
     lines += ["## Words", "", *(f"- **{word}**: {text}" for word, text in GLOSSARY), ""]
     for grid in view["annex"]:
         lines += _table(grid)
-    lines += ["## Read in other ways", "", *(f"- {_escape(item)}" for item in view["more"])]
+    lines += ["## Further notes", "", *(f"- {_escape(item)}" for item in view["more"])]
     return "\n".join(lines)
 
 
@@ -84,6 +85,7 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
         )
     said = noun(facts)
     ground = grounds(facts, said)
+    notes = [note for note in facts["notes"] if note.rstrip(".") + "." not in ground]
     return {
         "day": str(facts["as_of"])[:10],
         "request": request(facts),
@@ -93,11 +95,11 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
             ("What it rests on", ground),
             ("What would change the answer", [*facts["flips"], *planned(facts)]),
             ("When to roll back", facts["rollback"]),
-            ("Notes", [note for note in facts["notes"] if note.rstrip(".") + "." not in ground]),
+            ("Notes", notes[:NOTES] + [f"{len(notes) - NOTES} more in the annex."] * (len(notes) > NOTES)),
             ("Hashes", [f"{name} {digest[:SHORT]}" for name, digest in facts["hashes"].items()]),
         ],
         "annex": annex(facts, said),
-        "more": sensitivities(facts, said),
+        "more": [*notes[NOTES:], *sensitivities(facts, said)],
         "marks": MARKS,
         "glossary": GLOSSARY,
         "signers": SIGNERS,

@@ -109,7 +109,7 @@ def flips(*verdicts: Verdict) -> tuple[str, ...]:
             points = percent(abs(edge)).removesuffix(" %")
             found.append(f"{name} would be open again if the bar went {way} by {points} percentage points.")
         else:
-            found.append(f"{name} would be open again if {_edges(verdict)} turned out otherwise.")
+            found.append(f"{name} would be open again if the model {_edges(verdict)}.")
     return tuple(found)
 
 
@@ -117,12 +117,13 @@ def _edges(verdict: Verdict) -> str:
     """How far the numbers that decided REPLACE are from deciding nothing: both of a PASS, the breached of a FAIL."""
     value, insults = verdict.numbers["value"], verdict.numbers["insults"]
     passed = verdict.word == PASS
+    way = ("less", "more") if passed else ("more", "fewer")
     parts = []
     if passed or value.high < 0:
-        parts.append(f"{money(abs(value.low if passed else value.high))} of value")
+        parts.append(f"caught {money(abs(value.low if passed else value.high))} of fraud money {way[0]}")
     if passed or insults.low > 0:
-        parts.append(f"{count(abs(insults.high if passed else insults.low))} insults")
-    return " or ".join(parts)
+        parts.append(f"alerted on {count(abs(insults.high if passed else insults.low))} good customers {way[1]}")
+    return " or ".join(parts) or "kept within the guardrails"
 
 
 def rollback(add: Verdict, counts: Counts, model: int, extra: int) -> tuple[str, ...]:
