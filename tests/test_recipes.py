@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from riskml.data.worlds import WORLDS
 from riskml.recipe.parse import load_recipe
+from riskml.report.schema import verdict_schema
 from tests.walk import ROOT, run_command
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.toml"))
@@ -26,7 +28,7 @@ def test_every_recipe_has_its_world() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_runs_end_to_end(name: str, tmp_path: Path) -> None:
-    """`init`, `run` and `verify` end with a verdict and a whole release; `features --list` explains every feature."""
+    """`init`, `run` and `verify` end with a verdict as its schema says and a whole release; every feature is explained."""
     made = run_command(f"riskml init world --recipe {name} --users {USERS.get(name, 2_000)}", tmp_path)
     assert made.code == 0, made.stderr
     folder = tmp_path / "world"
@@ -36,6 +38,9 @@ def test_a_recipe_runs_end_to_end(name: str, tmp_path: Path) -> None:
     assert verdict["headline"].startswith(("PASS", "FAIL", "INCONCLUSIVE"))
     (release,) = folder.glob("runs/*/package/*.riskml")
     assert run_command(f"riskml verify {release}", folder).code == 0
+    facts = json.loads((release.parents[1] / "backtest" / "verdict.json").read_text())
+    assert facts["headline"] == verdict["headline"]
+    jsonschema.validate(facts, verdict_schema())
     listed = run_command(f"riskml features {name}.toml --list --json", folder)
     plan = json.loads((folder / "runs" / release.parts[-3] / "features" / "plan.json").read_text())
     made_names = {item["name"] for part in ("lookups", "nodes", "networks", "derived") for item in plan[part]}

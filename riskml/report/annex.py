@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from riskml.report.controls import matches, strata
+from riskml.report.controls import before, matches, strata
 from riskml.report.grid import Grid, plain
 from riskml.report.segments import segments, threats
 from riskml.report.tables import baselines, saved, weeks
@@ -24,6 +24,7 @@ def annex(facts: Mapping[str, Any], noun: str) -> list[Grid]:
         threats(facts, noun),
         matches(facts, noun),
         strata(facts, noun),
+        before(facts, noun),
         delays(facts),
         early(facts, noun),
         saved(facts, noun),

@@ -13,7 +13,7 @@ from riskml.evidence.backtest.words import count, money, percent, signed, times
 from riskml.report.facts import interval, number
 from riskml.report.grid import Cell, Grid, marked, plain, row
 
-__all__ = ["matches", "strata"]
+__all__ = ["before", "matches", "strata"]
 
 EQUAL = {"alerts": "as many alerts", "insults": "as many good customers", "value": "as much fraud money"}
 
@@ -67,3 +67,20 @@ def strata(facts: Mapping[str, Any], noun: str) -> Grid | None:
     )
     head = ("Score", "Amount", "Alerts", "Money", "Released and seen", "Frauds among them", "Chance")
     return Grid("What releases speak for", caption, head, tuple(rows))
+
+
+def before(facts: Mapping[str, Any], noun: str) -> Grid | None:
+    """The panel of days before the rule was written."""
+    found = facts.get("pre_rule")
+    if not found or not found["assessable"] or found["evidence"] is None:
+        return None
+    held = found["evidence"]
+    cells: list[tuple[str, Cell]] = [
+        ("Episodes, of which known frauds", plain(f"{found['units']:,}, {found['frauds']:,}")[0]),
+        ("Fraud money caught, model less rule", marked(interval(held["value"]), money, signed)),
+        ("Frauds caught, model less rule", marked(interval(held["frauds"]), count, signed)),
+        ("Good customers alerted on, model less rule", marked(interval(held["insults"]), count, signed)),
+        ("Alerts of the model for each of the rule", marked(interval(held["volume"]), times)),
+    ]
+    caption = f"Decisions of {str(found['start'])[:10]} to {str(found['end'])[:10]}. It decides nothing. {found['why']}"
+    return Grid("Before the rule was written", caption, ("", ""), tuple(row(name, [cell]) for name, cell in cells))

@@ -22,7 +22,7 @@ __all__ = ["grounds", "planned", "sensitivities"]
 
 def grounds(facts: Mapping[str, Any], noun: str) -> list[str]:
     """The sentences of the first page."""
-    said = [_counted(facts), *_matured(facts), *_stopped(facts), _clusters(facts), *_worst(facts)]
+    said = [_counted(facts), *_matured(facts), *_stopped(facts), *_before(facts), _clusters(facts), *_worst(facts)]
     said += [line for line in (worst(facts, noun), small(facts), *_looks(facts)) if line]
     spoke = [line if line.startswith("The rule of the log") else spoken(line, noun) for line in said]
     return [line.rstrip(".") + "." for line in spoke]
@@ -104,6 +104,18 @@ def _stopped(facts: Mapping[str, Any]) -> Iterator[str]:
     if held["gap_alerts"]:
         line += f"; {percent(held['gap_alerts'])} had no chance of it, with {percent(held['gap_value'])} of the money"
     yield f"{line}."
+
+
+def _before(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Days on which nothing was stopped yet."""
+    found = facts.get("pre_rule")
+    if not found:
+        return
+    if not found["assessable"] or found["evidence"] is None:
+        yield f"Days before the rule was written are no help: {found['why'][:1].lower()}{found['why'][1:]}"
+        return
+    value = signed(interval(found["evidence"]["value"]))
+    yield f"On days before the rule was written: fraud money caught {value}, model less rule. It decides nothing."
 
 
 def _clusters(facts: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
         "lists": [
             ("What it rests on", ground),
             ("What would change the answer", [*facts["flips"], *planned(facts)]),
-            ("When to roll back", facts["rollback"]),
+            ("When to roll back, once it acts", facts["rollback"]),
             ("Notes", notes[:NOTES] + [f"{len(notes) - NOTES} more in the annex."] * (len(notes) > NOTES)),
             ("Hashes", [f"{name} {digest[:SHORT]}" for name, digest in facts["hashes"].items()]),
         ],
