@@ -66,15 +66,22 @@ def bar(units: Units, spec: Backtest) -> Bar:
         return Bar(None)
     if not stopped.any():
         return _weighted("observed", units.rule, told, units)
-    released = effective(units.groups[0], np.where(told, units.weight, 0.0))
-    usable = not (units.rule & units.closed).any() and bool((told & units.known_fraud).any())
+    freed = told & stopped
+    released = effective(units.groups[0], np.where(freed, units.weight, 0.0))
+    usable = not (units.rule & units.closed).any() and bool((freed & units.known_fraud).any())
     if usable and released >= _RELEASES:
         return _weighted("control releases", units.rule, told, units)
-    reviewed = units.rule & (units.alert_fraud >= 0)
-    if reviewed.sum() >= _REVIEWED * units.rule.sum():
-        frauds, alerts = (reviewed & (units.alert_fraud == 1)).astype(np.float64), units.rule.astype(np.float64)
-        return Bar("alert labels", frauds=frauds, known=reviewed.astype(np.float64), seen=alerts)
+    if (stopped & (units.alert_fraud >= 0)).sum() >= _REVIEWED * stopped.sum():
+        return _reviewed(units, told & ~stopped)
     return _weighted("control releases", units.rule, told, units) if usable else Bar(None)
+
+
+def _reviewed(units: Units, seen: npt.NDArray[np.bool_]) -> Bar:
+    """The reviewers' word on the rule's alerts, and the outcome of those that went through and are ``seen`` [n]."""
+    labelled = units.rule & ~seen & (units.alert_fraud >= 0)
+    frauds = (seen & units.known_fraud) | (labelled & (units.alert_fraud == 1))
+    known, alerts = seen | labelled, units.rule.astype(np.float64)
+    return Bar("alert labels", frauds=frauds.astype(np.float64), known=known.astype(np.float64), seen=alerts)
 
 
 def _weighted(basis: str, rule: npt.NDArray[np.bool_], told: npt.NDArray[np.bool_], units: Units) -> Bar:

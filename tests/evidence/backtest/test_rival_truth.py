@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from riskml.evidence.backtest.add import judge_add
+from riskml.evidence.backtest.add import bar, judge_add
 from riskml.evidence.backtest.replace import judge_replace
 from riskml.evidence.backtest.units import Units, pack
 from riskml.recipe.spec import DAY, Backtest
@@ -18,7 +21,7 @@ def top(scores: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(scores >= np.sort(scores)[-count])
 
 
-def draw(seed: int, skill: float, control: bool) -> tuple[Units, dict[str, float]]:
+def draw(seed: int, skill: float, control: bool) -> tuple[Units, dict[str, Any]]:
     """Units as the log shows them, with the true differences between the model and a rival that enforced nothing.
 
     The log's rule, the rival and the model have scores of their own, so that what the rule stopped is alerted on by
@@ -56,6 +59,7 @@ def draw(seed: int, skill: float, control: bool) -> tuple[Units, dict[str, float
         "frauds": float((sign * fraud).sum()),
         "insults": float((sign * (1 - fraud)).sum()),
         "precision": float(fraud[extra].mean()),
+        "fraud": fraud,
     }
     return units, truth
 
@@ -91,6 +95,29 @@ def test_equal_sides_rarely_pass_and_a_better_model_does() -> None:
 
     equal, better = words(0.0), words(1.0)
     assert equal.count("PASS") <= 3 and better.count("PASS") >= 30
+
+
+def test_the_bar_joins_what_was_seen_of_a_rival_with_what_was_stopped() -> None:
+    """Alerts of the rival that went through count by their outcome, stopped ones by their reviewers' word."""
+    hits = 0
+    for seed in range(WORLDS // 2):
+        units, truth = draw(seed, 0.0, False)
+        told = np.where(units.sampled | units.closed, truth["fraud"], -1).astype(np.int8)
+        found = bar(replace(units, alert_fraud=told), replace(SPEC, min_precision=None))
+        assert found.basis == "alert labels" and found.frauds is not None and found.known is not None
+        assert found.frauds.sum() == (units.rule & (truth["fraud"] == 1)).sum()
+        assert (found.known == units.rule).all()
+        share = judge_add(replace(units, alert_fraud=told), replace(SPEC, min_precision=None), 28.0).numbers["bar"]
+        hits += share.low <= truth["fraud"][units.rule].mean() <= share.high
+    assert hits >= WORLDS // 2 - 2
+
+
+def test_a_few_releases_among_alerts_that_went_through_say_nothing_of_stopped_ones() -> None:
+    """Where one stopped alert of the rival was released the bar is not what its open alerts say, but unknown."""
+    units, _ = draw(2, 0.0, True)
+    freed = np.flatnonzero(units.sampled & units.rule & (units.weight > 0))
+    units = replace(units, weight=np.where(np.isin(np.arange(len(units)), freed), 0.0, units.weight))
+    assert bar(units, replace(SPEC, min_precision=None)).basis is None
 
 
 def test_without_releases_marks_are_unknown_and_bounds_stay_whole() -> None:
