@@ -224,7 +224,7 @@ RULE_HELP = "Against the rule of the recipe's log, the default, or against the r
 CHAMPION_HELP = "Against the model of a release, at its own frozen threshold."
 
 
-@command("backtest", "riskml backtest recipes/account_takeover.toml --vs-champion account-takeover-0.1.0.riskml")
+@command("backtest", "riskml backtest recipes/account_takeover.toml --vs-rule")
 def backtest(
     recipe: RecipePath,
     options: Options,
