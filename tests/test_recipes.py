@@ -28,7 +28,7 @@ def test_every_recipe_has_its_world() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_runs_end_to_end(name: str, tmp_path: Path) -> None:
-    """`init`, `run` and `verify` end with a verdict as its schema has it and a whole release; features are explained."""
+    """`init`, `run` and `verify` end with a verdict as its schema has it and a release; every feature is explained."""
     made = run_command(f"riskml init world --recipe {name} --users {USERS.get(name, 2_000)}", tmp_path)
     assert made.code == 0, made.stderr
     folder = tmp_path / "world"
