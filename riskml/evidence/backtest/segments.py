@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from riskml.evidence.backtest import verdict as v
-from riskml.evidence.backtest.bootstrap import Draws, quantiles, resample
+from riskml.evidence.backtest.bootstrap import resample
 from riskml.evidence.backtest.cluster import effective
 from riskml.evidence.backtest.control import few_frauds
+from riskml.evidence.backtest.rates import excess, gap, rate, totals
 from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import Interval, Verdict
@@ -26,8 +27,6 @@ from riskml.recipe.spec import Backtest
 __all__ = ["Guard", "Segment", "Side", "Threat", "guarded", "segments", "threats"]
 
 LEAST_FRAUDS, LEAST_GOODS, LEAST_CLUSTERS = 10, 50, 5
-_MOST_DRAWS = 20_000
-_TAIL = 20  # draws beyond each end of a guard's interval
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -120,9 +119,9 @@ def segments(units: Units, values: Iterable[tuple[str, Objects]], spec: Backtest
     if not parts:
         return ()
     assessed = sum(_assessable(units.take(rows)) for _, _, rows in parts)
-    whole = _drawn(units, spec.draws, spec)
-    overall = quantiles(_rate(whole, "rule", "insult").high, spec.confidence)
     level = 1 - (1 - spec.confidence) / max(assessed, 1)
+    goods = _insulted(units)
+    overall = rate(totals(units, spec), "rule", "insult").interval(level, v.OBSERVED, _freedom(goods)).high
     return tuple(_segment(name, value, units.take(rows), spec, level, overall) for name, value, rows in parts)
 
 
@@ -151,27 +150,27 @@ def _few_goods(part: Units) -> str:
     return "" if count >= LEAST_GOODS else f"{count} known good{'s' * (count != 1)}, {LEAST_GOODS} needed"
 
 
-def _segment(name: str, value: str, part: Units, spec: Backtest, level: float, overall: tuple[float, float]) -> Segment:
+def _segment(name: str, value: str, part: Units, spec: Backtest, level: float, overall: float) -> Segment:
     held = part.sampled | part.closed
     closed = part.close(held) if few_frauds(part, held) else part
     frauds, goods = _few_frauds(part), _few_goods(part)
     mark = v.UNKNOWN if closed.closed.any() else v.ESTIMATED if closed.sampled.any() else v.OBSERVED
-    draws = max(spec.draws, min(int(2 * _TAIL / (1 - level)) + 1, _MOST_DRAWS))
-    drawn = _drawn(closed, draws, spec)
-    free = _freedom(part, part.known_fraud)
-    loose = _freedom(part, part.told & (part.fraud == 0) & (part.model | part.rule | part.extra))
+    drawn = totals(closed, spec)
+    worth = effective(part.groups[0], part.known_fraud.astype(np.float64))
+    crowd = effective(part.groups[0], (part.told & (part.fraud == 0)).astype(np.float64))
+    free, loose, level_own = _freedom(worth), _freedom(_insulted(part)), spec.confidence
     sides = {
         policy: Side(
-            None if frauds else _rate(drawn, policy, "fraud").interval(spec.confidence, mark, free),
-            None if goods else _rate(drawn, policy, "insult").interval(spec.confidence, mark, loose),
+            None if frauds else rate(drawn, policy, "fraud").share(level_own, mark, free, worth),
+            None if goods else rate(drawn, policy, "insult").share(level_own, mark, loose, crowd),
         )
         for policy in ("model", "rule", "together")
     }
     guards = {}
     for policy, room in (("model", 1.0), ("together", 1.0 + spec.allowance)):
-        recall = None if frauds else _gap(drawn, policy).interval(level, mark, free)
+        recall = None if frauds else gap(drawn, policy).interval(level, mark, free, (-1.0, 1.0))
         most = room * (1 + spec.segment_insults)
-        insults = None if goods else _excess(drawn, policy, most, overall[1]).interval(level, mark, loose)
+        insults = None if goods else excess(drawn, policy, most, overall).interval(level, mark, loose, (-most, 1.0))
         out = [("recall", recall is not None and recall.high < -spec.segment_recall)]
         out += [("insults", insults is not None and insults.low > 0)]
         guards[policy] = Guard(recall, insults, tuple(word for word, breached in out if breached))
@@ -190,105 +189,15 @@ def _segment(name: str, value: str, part: Units, spec: Backtest, level: float, o
     )
 
 
-def _freedom(part: Units, rows: Bools) -> float:
-    """Degrees of freedom behind a share that moves with ``rows``: the clusters they are worth, less one."""
-    worth = effective(part.groups[0], rows.astype(np.float64))
-    return max(worth - 1, 1.0) if worth else float("inf")
+def _insulted(part: Units) -> float:
+    """Clusters that the goods alerted on by anybody are worth; infinite where nobody is, since nothing then varies."""
+    rows = part.told & (part.fraud == 0) & (part.model | part.rule | part.extra)
+    return effective(part.groups[0], rows.astype(np.float64)) or float("inf")
 
 
-# Who alerts, as a letter per policy: M model, R rule, E extra beside the rule, N nobody.
-_PATTERNS = ("MR", "R", "ME", "M", "E", "N")
-_ALERTS = {"model": ("MR", "ME", "M"), "rule": ("MR", "R"), "together": ("MR", "R", "ME", "E")}
-
-
-def _drawn(part: Units, draws: int, spec: Backtest, low: Floats | None = None, high: Floats | None = None) -> Draws:
-    """Drawn totals per pattern of alerts: least and most frauds, least and most goods."""
-    low = part.fraud_low if low is None else low
-    high = part.fraud_high if high is None else high
-    size = np.where(part.closed, 1.0, part.weight)
-    m, r, e = part.model, part.rule, part.extra
-    where = dict(zip(_PATTERNS, (m & r, ~m & r, m & ~r & e, m & ~r & ~e, ~m & ~r & e, ~m & ~r & ~e), strict=True))
-    parts: dict[str, Floats] = {}
-    for name, rows in where.items():
-        parts |= {f"{name} fraud low": rows * low, f"{name} fraud high": rows * high}
-        parts |= {f"{name} insult low": rows * (size - high), f"{name} insult high": rows * (size - low)}
-    return resample(parts, part.groups[0], draws, spec.seed)
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """The least and the most of a number: as observed and in each draw."""
-
-    point: tuple[float, float]
-    low: Floats
-    high: Floats
-
-    def interval(self, confidence: float, mark: str, free: float) -> Interval:
-        """Both ends with their sampling error; no estimate where bounds are all there is.
-
-        The distance of an end from its point is stretched from normal to Student's with ``free`` degrees of freedom.
-        """
-        from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped]
-
-        tail = (1 + confidence) / 2
-        wide = float(stdtrit(free, tail) / ndtri(tail)) if np.isfinite(free) else 1.0
-        low, high = quantiles(self.low, confidence)[0], quantiles(self.high, confidence)[1]
-        low, high = (point + wide * (end - point) for point, end in zip(self.point, (low, high), strict=True))
-        return Interval(float("nan") if mark == v.UNKNOWN else sum(self.point) / 2, low, high, mark)
-
-
-def _sum(drawn: Draws, patterns: Iterable[str], what: str) -> Floats:
-    """Total of a column over patterns, the observed one first [1 + draws]."""
-    names = [f"{name} {what}" for name in patterns]
-    total = np.zeros(len(drawn.drawn) + 1)
-    for name in names:
-        total += np.r_[drawn.total(name), drawn[name]]
-    return total
-
-
-def _ends(low: Floats, high: Floats) -> _Ends:
-    return _Ends((float(low[0]), float(high[0])), low[1:], high[1:])
-
-
-def _divide(top: Floats, bottom: Floats) -> Floats:
-    return np.asarray(np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 1e-12))
-
-
-def _rate(drawn: Draws, policy: str, what: str) -> _Ends:
-    """Share of all frauds (or goods) the policy alerts on, least and most."""
-    hit = _ALERTS[policy]
-    rest = tuple(name for name in _PATTERNS if name not in hit)
-    ends = [
-        (_sum(drawn, hit, f"{what} {a}"), _sum(drawn, rest, f"{what} {b}"))
-        for a, b in (("low", "high"), ("high", "low"))
-    ]
-    low, high = (_divide(caught, caught + missed) for caught, missed in ends)
-    return _ends(low, high)
-
-
-def _gap(drawn: Draws, policy: str) -> _Ends:
-    """Recall of the policy minus the rule's: what both or neither alert on cancels above the line, not below it."""
-    own = [name for name in _ALERTS[policy] if name not in _ALERTS["rule"]]
-    theirs = [name for name in _ALERTS["rule"] if name not in _ALERTS[policy]]
-    known = _sum(drawn, _PATTERNS, "fraud low")
-    room = {name: _sum(drawn, [name], "fraud high") - _sum(drawn, [name], "fraud low") for name in _PATTERNS}
-    same = sum((room[name] for name in _PATTERNS if name not in own and name not in theirs), np.zeros(len(known)))
-    worst = _sum(drawn, own, "fraud low") - _sum(drawn, theirs, "fraud high")
-    best = _sum(drawn, own, "fraud high") - _sum(drawn, theirs, "fraud low")
-    least = known + sum((room[name] for name in theirs), np.zeros(len(known)))
-    most = known + sum((room[name] for name in own), np.zeros(len(known)))
-    low = _divide(worst, np.where(worst < 0, least, least + same))
-    high = _divide(best, np.where(best < 0, most + same, most))
-    return _ends(low, high)
-
-
-def _excess(drawn: Draws, policy: str, most: float, overall: float) -> _Ends:
-    """Insult rate of the policy above ``most`` times the rule's, here or overall, whichever is higher."""
-    own, rule = _rate(drawn, policy, "insult"), _rate(drawn, "rule", "insult")
-    low = own.low - most * np.maximum(rule.high, overall)
-    high = own.high - most * np.maximum(rule.low, overall)
-    point = own.point[0] - most * max(rule.point[1], overall), own.point[1] - most * max(rule.point[0], overall)
-    return _Ends(point, low, high)
+def _freedom(worth: float) -> float:
+    """Degrees of freedom behind a share that rests on so many clusters."""
+    return max(worth - 1, 1.0)
 
 
 def guarded(verdict: Verdict, found: Iterable[Segment]) -> Verdict:
@@ -334,8 +243,8 @@ def _threat(name: str, units: Units, own: Bools, spec: Backtest) -> Threat:
     low = np.where(own, units.weight, 0.0)
     high = np.where(own, units.fraud_high, np.where(units.told, 0.0, units.fraud_high))
     mark = v.UNKNOWN if units.closed.any() else v.ESTIMATED if units.sampled.any() else v.OBSERVED
-    drawn = _drawn(units, spec.draws, spec, low, high)
-    free = _freedom(units, own)
+    drawn = totals(units, spec, low, high)
+    free = _freedom(clusters)
     sign = units.model.astype(np.float64) - units.rule
     ends = {
         "low": units.value * np.where(sign > 0, low, -high) * (sign != 0),
@@ -346,9 +255,9 @@ def _threat(name: str, units: Units, own: Bools, spec: Backtest) -> Threat:
         name=name,
         frauds=count,
         value=value,
-        model=_rate(drawn, "model", "fraud").interval(spec.confidence, mark, free),
-        rule=_rate(drawn, "rule", "fraud").interval(spec.confidence, mark, free),
-        together=_rate(drawn, "together", "fraud").interval(spec.confidence, mark, free),
+        model=rate(drawn, "model", "fraud").share(spec.confidence, mark, free, clusters),
+        rule=rate(drawn, "rule", "fraud").share(spec.confidence, mark, free, clusters),
+        together=rate(drawn, "together", "fraud").share(spec.confidence, mark, free, clusters),
         caught=v.of(money, "low", "high", spec.confidence, mark),
         missing="",
     )
