@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,10 +118,12 @@ def test_the_early_reading_decides_nothing() -> None:
 
 
 def test_without_an_estimate_there_is_no_early_reading() -> None:
-    """Labels without dates give no m, so all younger decisions are immature."""
+    """Too few claims give no m, so all younger decisions are immature."""
     tables, margins, windows, _ = world()
-    spec = recipe()
-    facts = judge_world(replace(spec, labels=replace(spec.labels, known_at=None)), tables, margins, windows)
+    claims = np.flatnonzero(tables.labels["source"] == "claim")
+    tables.labels = tables.labels.drop(index=claims[40:])
+    facts = judge_world(recipe(), tables, margins, windows)
+    assert facts.maturity.delays[0].word == "not estimable"
     assert facts.early is None and facts.immature.start == iso(windows.test_end)
 
 
