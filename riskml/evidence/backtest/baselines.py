@@ -73,7 +73,7 @@ def _policy(name: str, alert: Bools, units: Units, drawn: Draws, spec: Backtest,
         alerts=alerts,
         alerts_per_day=alerts / days,
         seen=float(units.told[alert].mean()) if alerts else float("nan"),
-        precision=v.ratio(drawn, ends, count, spec.confidence, _mark(units, alert)),
+        precision=_inside(v.ratio(drawn, ends, count, spec.confidence, _mark(units, alert))),
         recall=_share(drawn, f"{name} ", spec, anyone),
         value_share=_share(drawn, f"{name} v ", spec, anyone),
     )
@@ -82,7 +82,13 @@ def _policy(name: str, alert: Bools, units: Units, drawn: Draws, spec: Backtest,
 def _share(drawn: Draws, prefix: str, spec: Backtest, mark: str) -> Interval:
     least = v.ratio(drawn, (f"{prefix}low",) * 2, (f"{prefix}all low",) * 2, spec.confidence, mark)
     most = v.ratio(drawn, (f"{prefix}high",) * 2, (f"{prefix}all high",) * 2, spec.confidence, mark)
-    return Interval((least.estimate + most.estimate) / 2, least.low, most.high, mark)
+    return _inside(Interval((least.estimate + most.estimate) / 2, least.low, most.high, mark))
+
+
+def _inside(share: Interval) -> Interval:
+    """A share between 0 and 1; NaN stays."""
+    estimate, low, high = (float(np.clip(end, 0.0, 1.0)) for end in (share.estimate, share.low, share.high))
+    return Interval(estimate, low, high, share.mark)
 
 
 def _mark(units: Units, alert: Bools) -> str:

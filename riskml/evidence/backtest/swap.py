@@ -80,8 +80,15 @@ def _row(name: str, units: Units, rows: Bools, spec: Backtest) -> SwapRow:
     cells = [v.of(drawn, f"{cell}0", f"{cell}1", spec.confidence, mark) for cell in "fvi"]
     if mark == v.ESTIMATED and part.sampled.any() and few_frauds(part, part.sampled):
         cells = _bounded(part, spec)
-    frauds, value, insults = cells
+    most = (float(len(part)), float(part.value.sum()), float(len(part)))
+    frauds, value, insults = (_inside(cell, top) for cell, top in zip(cells, most, strict=True))
     return SwapRow(name, int(part.events.sum()), len(part), int(seen.sum()), frauds, value, insults)
+
+
+def _inside(cell: Interval, top: float) -> Interval:
+    """The cell within what there is; NaN stays."""
+    estimate, low, high = (float(np.clip(end, 0.0, top)) for end in (cell.estimate, cell.low, cell.high))
+    return Interval(estimate, low, high, cell.mark)
 
 
 def _bounded(part: Units, spec: Backtest) -> list[Interval]:
@@ -134,5 +141,5 @@ def _shares(units: Units, low: Floats, high: Floats, basis: str, mark: str, spec
         least = v.ratio(drawn, (f"{name} low",) * 2, (f"{name} all low",) * 2, spec.confidence, mark)
         most = v.ratio(drawn, (f"{name} high",) * 2, (f"{name} all high",) * 2, spec.confidence, mark)
         middle = (least.estimate + most.estimate) / 2
-        found.append(Saved(name, basis, Interval(middle, least.low, most.high, mark)))
+        found.append(Saved(name, basis, _inside(Interval(middle, least.low, most.high, mark), 1.0)))
     return found
