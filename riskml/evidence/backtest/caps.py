@@ -73,7 +73,7 @@ def choose_caps(
         limits = [wish.per_day] if wish.per_day is not None else _limits(units, asked, log_days, length)
         for per_day in dict.fromkeys(limits):
             ramp = design(units, asked, log_days, per_day, length)
-            most = per_day * min(cap, float(value[asked].max()))
+            most = per_day * (cap if priced else float(value[asked].max()))
             tried.append((_option(units, ramp, spec, length, cap if priced else None, most), cap, ramp))
     _, cap, ramp = min(tried, key=lambda item: (max(item[0].settled_days or math.inf, length), item[0].most_per_day))
     return tuple(option for option, _, _ in tried), cap, ramp

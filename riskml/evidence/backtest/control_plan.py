@@ -68,7 +68,7 @@ class Stage:
         releases_per_day: alerts let through a day.
         money_per_day: their amounts.
         loss_per_day: the part of it that is fraud.
-        most_per_day: cap on releases times cap on amount.
+        most_per_day: cap on releases times cap on amount, which nothing to come can exceed.
     """
 
     start: str
@@ -220,7 +220,7 @@ def plan_control(
     options, cap, ramp = choose_caps(units, rows, spec, log_days, length, priced)
     asked = np.zeros(len(units), bool)
     asked[ramp.rows] = True
-    most = ramp.per_day * min(cap, float(value[asked].max()))
+    most = ramp.per_day * (cap if priced else float(value[asked].max()))
     stages = _stages(ramp, value, start, most)
     ahead = outlook(units, ramp, spec)
     settled = ahead.settled(length)
