@@ -12,7 +12,7 @@ from typing import Any
 from riskml.evidence.backtest.rival import spoken
 from riskml.evidence.backtest.verdict import STATED
 from riskml.evidence.backtest.words import count, money, percent, signed, span, times
-from riskml.report.facts import interval
+from riskml.report.facts import interval, share
 from riskml.report.grid import Cell, marked
 
 __all__ = ["GLOSSARY", "Answer", "answers", "request"]
@@ -26,6 +26,11 @@ ALLOWS = {
         "add": "Not decided yet: run the model in shadow beside the rule.",
     },
 }
+CAPTIONS = {
+    "replace": "Model less rule, both at the same number of alerts",
+    "add": "Alerts of the model beside the rule",
+}
+SHARES = ("precision", "bar")
 REQUEST = {
     "replace": "May the model decide in place of {incumbent}, at a threshold frozen before the days it is judged on?",
     "add": "May the model raise alerts of its own beside {incumbent}, as many as were allowed beforehand?",
@@ -47,7 +52,8 @@ GLOSSARY = (
 
 @dataclass(frozen=True)
 class Answer:
-    """One question: its title, word, what follows, why, what would settle it, and its figures as (name, cell)."""
+    """One question: its title, word, what follows, why, what would settle it, and its figures
+    as (name, cell) under a caption."""
 
     question: str
     title: str
@@ -55,6 +61,7 @@ class Answer:
     sentence: str
     why: str
     settle: str
+    caption: str
     figures: tuple[tuple[str, Cell], ...]
 
 
@@ -84,7 +91,7 @@ def _incumbent(facts: Mapping[str, Any]) -> str:
 
 def _answer(facts: Mapping[str, Any], question: str) -> Answer:
     body, said = facts[question], noun(facts)
-    n = {name: interval(value) for name, value in body["numbers"].items()}
+    n = {name: (share if name in SHARES else interval)(value) for name, value in body["numbers"].items()}
     word = str(body["word"])
     why = "; ".join(str(reason) for reason in body["reasons"])
     return Answer(
@@ -94,6 +101,7 @@ def _answer(facts: Mapping[str, Any], question: str) -> Answer:
         sentence=spoken(ALLOWS[word][question], said),
         why=why[:1].upper() + why[1:] + ".",
         settle=str(body["settle"]["text"]),
+        caption=spoken(CAPTIONS[question], said),
         figures=tuple((spoken(name, said), cell) for name, cell in (_add(n) if question == "add" else _replace(n))),
     )
 
@@ -101,17 +109,17 @@ def _answer(facts: Mapping[str, Any], question: str) -> Answer:
 def _add(n: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     bar = n["bar"]
     return [
-        ("Extra alerts that are fraud", marked(n["precision"], percent)),
+        ("That are fraud", marked(n["precision"], percent)),
         ("The bar they must exceed", (percent(bar.low), bar.mark) if bar.mark == STATED else marked(bar, percent)),
-        ("Fraud money found per extra alert", marked(n["value_per_alert"], money)),
-        ("Of the extra alerts allowed, used", marked(n["volume"], percent)),
+        ("Fraud money, each", marked(n["value_per_alert"], money)),
+        ("Used of those allowed", marked(n["volume"], percent)),
     ]
 
 
 def _replace(n: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     return [
-        ("Fraud money caught, model less rule", marked(n["value"], money, signed)),
-        ("Frauds caught, model less rule", marked(n["frauds"], count, signed)),
-        ("Good customers alerted on, model less rule", marked(n["insults"], count, signed)),
-        ("Alerts of the model for each of the rule", marked(n["volume"], times, span)),
+        ("Fraud money caught", marked(n["value"], money, signed)),
+        ("Frauds caught", marked(n["frauds"], count, signed)),
+        ("Good customers alerted on", marked(n["insults"], count, signed)),
+        ("Alerts for each of the rule's", marked(n["volume"], times, span)),
     ]

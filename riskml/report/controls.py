@@ -76,7 +76,8 @@ def before(facts: Mapping[str, Any], noun: str) -> Grid | None:
         return None
     held = found["evidence"]
     cells: list[tuple[str, Cell]] = [
-        ("Episodes, of which known frauds", plain(f"{found['units']:,}, {found['frauds']:,}")[0]),
+        ("Episodes", plain(found["units"])[0]),
+        ("Known frauds among them", plain(found["frauds"])[0]),
         ("Fraud money caught, model less rule", marked(interval(held["value"]), money, signed)),
         ("Frauds caught, model less rule", marked(interval(held["frauds"]), count, signed)),
         ("Good customers alerted on, model less rule", marked(interval(held["insults"]), count, signed)),

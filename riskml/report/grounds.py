@@ -85,7 +85,7 @@ def _matured(facts: Mapping[str, Any]) -> Iterator[str]:
     found = facts.get("maturity")
     if found is not None:
         yield str(found["reason"])
-    yield f"{young['events']:,} younger decisions wait; {young['frauds']:,} of them are known frauds already."
+    yield f"Younger decisions wait: {young['events']:,}, of which {young['frauds']:,} known to be fraud already."
 
 
 def _stopped(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -95,14 +95,15 @@ def _stopped(facts: Mapping[str, Any]) -> Iterator[str]:
     if not rule["enforced"]:
         yield f"{who} fired on {rule['fired']:,} decisions and stopped none of them."
         return
-    yield f"{who} fired on {rule['fired']:,} decisions and {rule['released']:,} of them were let through."
+    yield f"{who} fired on {rule['fired']:,} decisions; {rule['released']:,} let through, the rest stopped."
     if held is None or not held["alerts"]:
         return
-    line = f"Of {held['alerts']:,} episodes that the rule alone alerts on, the outcome of {held['told']:,} was seen"
+    line = f"Rule-only alerts: {held['alerts']:,} episodes, of which {held['told']:,} have a known outcome"
     if 0 < held["effective"] < 0.9 * held["seen"]:
         line += f" (chances differ, so they are worth {held['effective']:.0f})"
     if held["gap_alerts"]:
-        line += f"; {percent(held['gap_alerts'])} had no chance of it, with {percent(held['gap_value'])} of the money"
+        shares = f"{percent(held['gap_alerts'])}, with {percent(held['gap_value'])} of the money"
+        line += f"; no chance of being let through: {shares}"
     yield f"{line}."
 
 
@@ -129,10 +130,8 @@ def _clusters(facts: Mapping[str, Any]) -> str:
 def _worst(facts: Mapping[str, Any]) -> Iterator[str]:
     week = facts["worst_week"]
     if week:
-        yield (
-            f"Worst week, from {str(week['start'])[:10]}: fraud money caught {between(week, 'value')}, "
-            f"good customers alerted on {between(week, 'insults')}, model less rule."
-        )
+        found = f"fraud money caught {between(week, 'value')}, good customers alerted on {between(week, 'insults')}"
+        yield f"Worst week, from {str(week['start'])[:10]}, model less rule: {found}."
 
 
 def _looks(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -11,12 +11,14 @@ from typing import Any
 
 from riskml.evidence.backtest.rival import spoken
 from riskml.evidence.backtest.words import count, money, percent, signed, span
-from riskml.report.facts import interval, number
+from riskml.report.facts import interval, number, share
 from riskml.report.grid import Cell, Grid, marked, plain, row
 
 __all__ = ["segments", "small", "threats", "worst"]
 
 SIDES = {"replace": ("model", "the model"), "add": ("together", "rule and model together")}
+WHAT = ("recall", "insult_rate")
+VERBS = {"replace": ("catches", "alerts on"), "add": ("catch", "alert on")}
 GUARDS = {"recall": "too few frauds caught", "insults": "too many good customers alerted on"}
 
 
@@ -29,7 +31,7 @@ def segments(facts: Mapping[str, Any], noun: str) -> Grid | None:
     rows = []
     for item in facts["segments"]:
         cells = [*plain(item["frauds"], item["goods"])]
-        for what in ("recall", "insult_rate"):
+        for what in WHAT:
             cells += [_share(item[policy][what]) for policy in (side, "rule")]
         breached = ", ".join(GUARDS.get(name, name) for name in item[asked]["breached"])
         said = f"breached: {breached}" if breached else "; ".join(item["missing"])
@@ -38,7 +40,9 @@ def segments(facts: Mapping[str, Any], noun: str) -> Grid | None:
         f"First {who}, then the rule. A dash: not assessable, for the reason given, which is no leave to pass.",
         noun,
     )
-    head = ("Segment", "Frauds", "Good", "Frauds caught", f"by the {noun}", "Good alerted on", f"by the {noun}", "")
+    mine = "both" if asked == "add" else "model"
+    shares = [f"{what}, {whose}" for what in ("Frauds caught", "Good alerted on") for whose in (mine, noun)]
+    head = ("Segment", "Frauds", "Good customers", *shares, "")
     return Grid("Segment by segment", caption, head, tuple(rows))
 
 
@@ -58,7 +62,7 @@ def threats(facts: Mapping[str, Any], noun: str) -> Grid | None:
 
 
 def _share(body: Mapping[str, Any] | None) -> Cell:
-    return ("–", "") if body is None else marked(interval(body), percent)
+    return ("–", "") if body is None else marked(share(body), percent)
 
 
 def worst(facts: Mapping[str, Any], noun: str) -> str:
@@ -73,9 +77,9 @@ def worst(facts: Mapping[str, Any], noun: str) -> str:
     item = min(able, key=lambda item: (not item[asked]["breached"], _lost(item[asked])))
     side, who = SIDES[asked]
     parts = [
-        f"{who} {verb} {span(interval(item[side][what]), percent)} of {whom}, the {noun} "
-        f"{span(interval(item['rule'][what]), percent)}"
-        for what, verb, whom in (("recall", "catches", "frauds"), ("insult_rate", "alerts on", "good customers"))
+        f"{who} {verb} {span(share(item[side][what]), percent)} of {whom}, the {noun} "
+        f"{span(share(item['rule'][what]), percent)}"
+        for what, verb, whom in zip(WHAT, VERBS[asked], ("frauds", "good customers"), strict=True)
         if item[side][what] is not None
     ]
     breach = " (guardrail breached)" if item[asked]["breached"] else ""
@@ -90,4 +94,4 @@ def small(facts: Mapping[str, Any]) -> str:
     """How many segments are too small to assess; empty where none is."""
     found = facts.get("segments") or ()
     few = sum(1 for item in found if item["missing"])
-    return f"{count(few)} of {len(found):,} segments are too small to be assessed in full." if few else ""
+    return f"Too small to be assessed in full: {count(few)} of {len(found):,} segments." if few else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from riskml.evidence.backtest.rival import spoken
 from riskml.evidence.backtest.words import count, money, percent
-from riskml.report.facts import interval, number
+from riskml.report.facts import interval, number, share
 from riskml.report.grid import Cell, Grid, marked, plain, row
 
 __all__ = ["baselines", "between", "saved", "swap", "weeks"]
@@ -43,7 +43,7 @@ def swap(facts: Mapping[str, Any], noun: str) -> Grid:
 def saved(facts: Mapping[str, Any], noun: str) -> Grid:
     """Share of fraud money alerted on."""
     rows = [
-        row(spoken(str(line["policy"]), noun), (marked(interval(line["share"]), percent), *plain(line["basis"])))
+        row(spoken(str(line["policy"]), noun), (marked(share(line["share"]), percent), *plain(line["basis"])))
         for line in facts["saved"]
     ]
     caption = "Share of the money of all frauds that was alerted on. Labels of reviewers are no independent evidence."
@@ -56,7 +56,7 @@ def baselines(facts: Mapping[str, Any], noun: str) -> Grid:
     for line in facts["baselines"]:
         seen = "–" if line["seen"] is None else f"{line['seen']:.0%}".replace("%", " %")
         quiet = line["alerts"] == 0
-        parts = [("–", "") if quiet else marked(interval(line[name]), percent) for name in ("precision", "value_share")]
+        parts = [("–", "") if quiet else marked(share(line[name]), percent) for name in ("precision", "value_share")]
         name = spoken(str(line["name"]), noun) if line["name"] != "rule of the log" else "rule of the log"
         rows.append(row(name, (*plain(f"{line['alerts_per_day']:.1f}", seen), *parts)))
     caption = "Retries counted once. Outcome seen: share of the policy's alerts of which it is known how they ended."

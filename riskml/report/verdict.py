@@ -61,6 +61,7 @@ def markdown(facts: Mapping[str, Any]) -> str:
 def _answer(answer: Answer) -> list[str]:
     lines = [f"## {answer.title} ({answer.question.upper()}): {answer.word}", "", answer.sentence, ""]
     lines += [_escape(answer.why) + (f" Settled by {_escape(answer.settle)}." if answer.settle else ""), ""]
+    lines += [f"{answer.caption}:", ""]
     return lines + [f"- {name}: **{_escape(text)}** *{mark}*" for name, (text, mark) in answer.figures] + [""]
 
 
@@ -100,6 +101,7 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "annex": annex(facts, said),
         "more": [*notes[NOTES:], *sensitivities(facts, said)],
+        "nbsp": "\u00a0",
         "marks": MARKS,
         "glossary": GLOSSARY,
         "signers": SIGNERS,

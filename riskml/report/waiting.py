@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from riskml.evidence.backtest.words import count, money, percent, signed, span
-from riskml.report.facts import interval, number
+from riskml.report.facts import interval, number, share
 from riskml.report.grid import Cell, Grid, marked, plain, row
 
 __all__ = ["delays", "early"]
@@ -76,7 +76,7 @@ def early(facts: Mapping[str, Any], noun: str) -> Grid | None:
         ("Frauds known by now", plain(found["known"])[0]),
         ("Frauds there will be, of those let through", marked(interval(found["expected"]), count)),
         (f"Fraud money caught, model less {noun}", marked(interval(found["value"]), money, signed)),
-        ("Extra alerts that are fraud", marked(interval(found["precision"]), percent, span)),
+        ("Extra alerts that are fraud", marked(share(found["precision"]), percent, span)),
     ]
     caption = (
         f"Decisions of {str(found['start'])[:10]} to {str(found['end'])[:10]}. It decides nothing. Of their frauds "

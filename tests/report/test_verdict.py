@@ -168,7 +168,7 @@ def test_net_value_carries_its_mark(facts: dict[str, Any]) -> None:
 def test_a_rule_that_stops_nothing_is_said_to(facts: dict[str, Any]) -> None:
     """Without enforcement nothing was "let through"; the rule merely fired."""
     facts["rule"] |= {"enforced": True, "fired": 151, "released": 0}
-    assert "fired on 151 decisions and 0 of them were let through" in markdown(facts)
+    assert "fired on 151 decisions; 0 let through, the rest stopped." in markdown(facts)
     facts["rule"]["enforced"] = False
     assert "fired on 151 decisions and stopped none of them" in markdown(facts)
 

@@ -393,7 +393,7 @@ def _notes(
     if found.largest_share > 0.3:
         notes.append(f"One campaign holds {found.largest_share:.0%} of the known frauds.")
     if counts.unknown:
-        notes.append(f"{counts.unknown:,} units went through but their outcome is unknown; they are bounded.")
+        notes.append(f"{counts.unknown:,} episodes went through but their outcome is unknown; they are bounded.")
     if (found.day_blocks.value.low > 0) != (found.evidence.value.low > 0):
         notes.append("Resampling whole days instead of customers changes whether the value gain is shown.")
     return tuple(notes)
