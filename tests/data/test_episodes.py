@@ -55,3 +55,20 @@ def test_nothing_folds_to_nothing() -> None:
     """No events are no episodes."""
     none = np.zeros(0, np.int64)
     assert len(Folding.of(fold(none, none, 5), none).most(np.zeros(0))) == 0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.one_of(st.none(), st.integers(-2, 9))), min_size=1),
+    st.sampled_from(["sum", "max", "min(sum, balance)"]),
+)
+def test_an_episode_is_worth_no_more_than_there_was_to_lose(rows: list[tuple[int, int, int | None]], way: str) -> None:
+    """The greatest attempt, the sum, or the sum up to the most that was known to be there at any attempt."""
+    episode, value = np.array([r[0] for r in rows], np.int64), np.array([r[1] for r in rows], float)
+    bound = np.array([np.nan if r[2] is None else r[2] for r in rows], float)
+    folding = Folding.of(episode, np.arange(len(rows)))
+    found = folding.worth(value, way, bound if way.startswith("min") else None)
+    for place, code in enumerate(sorted(set(episode.tolist()))):
+        own = [r for r in rows if r[0] == code]
+        money = max(r[1] for r in own) if way == "max" else sum(r[1] for r in own)
+        known = [max(r[2], 0) for r in own if r[2] is not None]
+        assert found[place] == (min(money, max(known)) if known and way.startswith("min") else money)
