@@ -27,7 +27,7 @@ ALLOWS = {
     },
 }
 CAPTIONS = {
-    "replace": "Model less rule, both at the same number of alerts",
+    "replace": "Model less rule",
     "add": "Alerts of the model beside the rule",
 }
 SHARES = ("precision", "bar")
@@ -38,7 +38,9 @@ REQUEST = {
 GLOSSARY = (
     ("Episode", "a decision together with its retries, counted once."),
     ("Insult", "an alert on a good customer."),
-    ("Release", "an alert of the rule that was let through by chance, to see how it ends."),
+    ("Value", "the money of frauds."),
+    ("Release, control release", "an alert of the rule that was let through by chance, to see how it ends."),
+    ("Alert label", "an outcome that reviewers found because of an alert."),
     ("Rule-only alert", "one that the rule raises and the model would not."),
     ("Fraud cluster", "frauds that share a customer, device or address; they come and go together."),
     ("Effective", "counted for less where a few large ones dominate."),

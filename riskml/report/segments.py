@@ -6,7 +6,7 @@ no leave to pass it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from riskml.evidence.backtest.rival import spoken
@@ -31,19 +31,15 @@ def segments(facts: Mapping[str, Any], noun: str) -> Grid | None:
     rows = []
     for item in facts["segments"]:
         cells = [*plain(item["frauds"], item["goods"])]
-        for what in WHAT:
-            cells += [_share(item[policy][what]) for policy in (side, "rule")]
+        for what, why in zip(WHAT, (item["missing"][:1], item["missing"][-1:]), strict=True):
+            cells += [_share(item[policy][what], why) for policy in (side, "rule")]
         breached = ", ".join(GUARDS.get(name, name) for name in item[asked]["breached"])
-        said = f"breached: {breached}" if breached else "; ".join(item["missing"])
-        rows.append(row(f"{item['segment']}: {item['value']}", (*cells, *plain(said))))
-    caption = spoken(
-        f"First {who}, then the rule. A dash: not assessable, for the reason given, which is no leave to pass.",
-        noun,
-    )
+        name = f"{item['segment']}: {item['value']}"
+        rows.append(row(f"{name} (breached: {breached})" if breached else name, cells))
+    caption = spoken(f"First {who}, then the rule. Where cases are too few to assess, that is no leave to pass.", noun)
     mine = "both" if asked == "add" else "model"
     shares = [f"{what}, {whose}" for what in ("Frauds caught", "Good alerted on") for whose in (mine, noun)]
-    head = ("Segment", "Frauds", "Good customers", *shares, "")
-    return Grid("Segment by segment", caption, head, tuple(rows))
+    return Grid("Segment by segment", caption, ("Segment", "Frauds", "Good", *shares), tuple(rows))
 
 
 def threats(facts: Mapping[str, Any], noun: str) -> Grid | None:
@@ -53,16 +49,17 @@ def threats(facts: Mapping[str, Any], noun: str) -> Grid | None:
     rows = []
     for item in facts["threats"]:
         cells = [*plain(item["frauds"], money(number(item["value"])))]
-        cells += [_share(item[policy]) for policy in ("model", "rule", "together")]
+        cells += [_share(item[policy], [item["missing"]]) for policy in ("model", "rule", "together")]
         caught: Cell = ("–", "") if item["caught"] is None else marked(interval(item["caught"]), money, signed)
-        rows.append(row(item["name"], (*cells, caught, *plain(item["missing"]))))
-    caption = "Share of the frauds of a kind that is alerted on. A dash: not assessable, for the reason given."
-    head = ("Kind", "Frauds", "Money", "Model", noun.capitalize(), "Together", f"Money, model less {noun}", "")
+        rows.append(row(item["name"], (*cells, caught)))
+    caption = "Share of the frauds of a kind that is alerted on, where there are enough to assess."
+    head = ("Kind", "Frauds", "Money", "Model", noun.capitalize(), "Together", f"Money, model less {noun}")
     return Grid("Every kind of threat", caption, head, tuple(rows))
 
 
-def _share(body: Mapping[str, Any] | None) -> Cell:
-    return ("–", "") if body is None else marked(share(body), percent)
+def _share(body: Mapping[str, Any] | None, why: Sequence[str]) -> Cell:
+    """A share, or why there is none."""
+    return (f"– ({', '.join(why)})" if why else "–", "") if body is None else marked(share(body), percent)
 
 
 def worst(facts: Mapping[str, Any], noun: str) -> str:
