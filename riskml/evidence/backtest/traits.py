@@ -59,7 +59,8 @@ def _one(text: str, tables: Tables, features: pd.DataFrame, rows: Int64) -> Obje
     inside = [name for name in names if name in events.columns]
     columns = as_columns(events[inside].iloc[rows], inside)
     outside = [name for name in names if name not in events.columns]
-    columns |= as_columns(features[outside].iloc[rows], outside)
+    if outside:
+        columns |= as_columns(features[outside].iloc[rows], outside)
     columns |= {EVENT_TIME: tables.events.time[rows]}
     found = expression.evaluate(columns)
     logical = not expression.passed_on and found.dtype != object
