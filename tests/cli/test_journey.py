@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import re
-import shutil
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from riskml.cli.app import main
 from riskml.cli.runs import STAGES
 from tests.transcript import RECIPE, make_shop, refused, riskml, shop, tidy
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a shop and its finished run."""
-    folder = tmp_path_factory.mktemp("journey")
-    assert riskml("run", make_shop(folder), "--runs", folder / "runs").code in (0, 1, 4)
-    return folder
-
-
-@pytest.fixture
-def shop_folder(once: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    shutil.copytree(once, tmp_path / "shop")
-    return tmp_path / "shop"
 
 
 def call(folder: Path, command: str, *words: str) -> tuple[int, str, str]:
@@ -182,84 +162,6 @@ def test_what_a_verdict_waits_for(verdict: dict[str, object], said: str) -> None
     from riskml.cli.status import _verdict
 
     assert _verdict("ADD", verdict) == said
-
-
-@pytest.mark.parametrize("command", ["run", "backtest"])
-@pytest.mark.parametrize("words", [(), ("--json",), ("-q",), ("-v",)])
-def test_the_last_line_is_the_verdict(shop_folder: Path, command: str, words: tuple[str, ...]) -> None:
-    """Whatever is asked for, the line that ends the terminal is the verdict; `--json` leaves stdout to the document."""
-    seen: list[str] = []
-
-    class Screen(io.StringIO):
-        def write(self, text: str) -> int:
-            seen.append(text)
-            return super().write(text)
-
-    with contextlib.redirect_stdout(Screen()) as out, contextlib.redirect_stderr(Screen()):
-        main([command, str(shop_folder / "shop.toml"), "--runs", str(shop_folder / "runs"), *words])
-    headline = json.loads((shop_folder / "runs" / "shop" / "backtest" / "facts.json").read_text())["headline"]
-    assert "".join(seen).splitlines()[-1] == headline
-    if words == ("--json",):
-        assert json.loads(out.getvalue())["headline"] == headline
-    else:
-        assert out.getvalue().splitlines()[-1] == headline
-
-
-def test_the_verdict_as_a_file_is_the_facts(once: Path) -> None:
-    """`verdict.json` holds the facts that page and terminal show."""
-    folder = once / "runs" / "shop" / "backtest"
-    assert json.loads((folder / "verdict.json").read_text()) == json.loads((folder / "facts.json").read_text())
-
-
-@pytest.mark.parametrize("command", ["run", "backtest"])
-def test_junit_where_it_was_asked_for(shop_folder: Path, command: str) -> None:
-    """`--junit FILE` holds the checks of a fresh verdict too, and takes the place of an older report."""
-    report = shop_folder / "report.xml"
-    report.write_text("<?xml version='1.0'?><old/>")
-    code, out, _ = call(shop_folder, command, "--junit", str(report))
-    suite = ET.parse(report).getroot()[0]
-    assert code in (0, 1, 4) and [case.get("name") for case in suite.iter("testcase")][:2] == ["REPLACE", "ADD"]
-    headline = next(item.get("value") for item in suite.iter("property") if item.get("name") == "headline")
-    assert out.splitlines()[-1] == headline and tidy(shop_folder)
-
-
-def test_junit_of_a_run_without_an_answer(shop_folder: Path) -> None:
-    """A refused backtest leaves a report of one error, not the report of a verdict long past."""
-    report = shop_folder / "report.xml"
-    assert call(shop_folder, "backtest", "--junit", str(report))[0] in (0, 1, 4)
-    code, _, _ = call(shop_folder, "backtest", "--junit", str(report), "--set", "train.seed=9")
-    (case,) = ET.parse(report).getroot().iter("testcase")
-    assert code == 2 and "`train`, which is stale" in str(case[0].get("message")) and case[0].tag == "error"
-
-
-def test_junit_writes_over_nothing_else(shop_folder: Path) -> None:
-    """A file that is no report, a folder, or a place that does not exist is refused before any work."""
-    data = (shop_folder / "events.csv").read_bytes()
-    for place in (shop_folder / "events.csv", shop_folder, shop_folder / "nowhere" / "report.xml"):
-        refused(riskml("run", shop_folder / "shop.toml", "--junit", place), "", "--junit")
-    assert (shop_folder / "events.csv").read_bytes() == data
-
-
-@pytest.mark.parametrize(("word", "code", "kind"), [("PASS", 0, "notice"), ("FAIL", 1, "error"), ("", 4, "warning")])
-def test_github_hears_the_verdict(
-    shop_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, code: int, kind: str
-) -> None:
-    """Inside GitHub Actions the verdict is an annotation of its kind and the page to sign goes to the step summary."""
-    from riskml.cli.console import Console
-    from riskml.cli.verdict import tell
-
-    page = tmp_path / "summary.md"
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    folder = shop_folder / "runs" / "shop" / "backtest"
-    facts = json.loads((folder / "facts.json").read_text())
-    facts["replace"]["word"], facts["exit_code"] = word or "INCONCLUSIVE", code
-    out, err = io.StringIO(), io.StringIO()
-    assert tell(Console(out=out, err=err), facts, folder, "a,b.toml", None) == code
-    first = err.getvalue().splitlines()[0]
-    assert first == f"::{kind} title=riskml%3A shop,file=a%2Cb.toml::{facts['headline']}".replace(" %", " %25")
-    assert out.getvalue() == facts["headline"] + "\n"
-    assert page.read_text() == (folder / "verdict.md").read_text().rstrip() + "\n\n"
 
 
 def test_threat_names_stay_inside_the_runs(tmp_path: Path) -> None:
