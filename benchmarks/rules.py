@@ -3,11 +3,11 @@
     python benchmarks/rules.py --iguanas PYTHON [--public DIR] [--cases NAME ...] [--repeats N] [--seed N] [--json]
 
 PYTHON is an interpreter with PayPal's iguanas (`pip install iguanas`, in an environment of its own). Each system gets
-the same columns of the same earlier days and the same alert budget, and gives an ordered list of at most five rules. All
-are judged on the later days at the same number of alerts: rules raise alerts in their order until the number is reached,
-the last one thinned at random. Quality is the precision, recall and fraud value caught there, of the first rule alone
-and of the list; time is what a system takes from columns in memory to its list, on one thread. A further system is one
-entry of `SYSTEMS` and one function.
+the same columns of the same earlier days and the same alert budget, and gives an ordered list of at most five rules.
+All are judged on the later days at the same number of alerts: rules raise alerts in their order until the number is
+reached, the last one thinned at random. Quality is the precision, recall and fraud value caught there, of the first
+rule alone and of the list; time is what a system takes from columns in memory to its list, on one thread. A further
+system is one entry of `SYSTEMS` and one function.
 
 Iguanas reads numbers only: nulls become -1, words one column each (the 20 most frequent). It searches its documented
 grid (XGBoost of depth 3, weights by amount, ten values of scale_pos_weight, every positive leaf); its rules are then

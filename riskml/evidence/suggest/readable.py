@@ -14,6 +14,7 @@ from riskml.expression.tokens import KEYWORDS
 
 __all__ = ["duration", "name", "number", "rounds", "text"]
 
+LEAST = 1e-6  # nearer to 0 than this is 0
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)  # of every power of ten
 SHARES = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -85,7 +86,7 @@ def _round(value: float, *, whole: bool, share: bool, time: bool) -> float:
         return _nearest(value, TIMES)
     if share:
         return _nearest(value, SHARES)
-    if value == 0 or (whole and abs(value) <= 10):
+    if abs(value) < LEAST or (whole and abs(value) <= 10):
         return float(round(value))
     size = abs(value)
     power = floor(log10(size))

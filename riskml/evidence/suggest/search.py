@@ -8,7 +8,7 @@ counted in full for what is returned. Nothing is refused: where nothing helps, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,9 @@ WIDTH = 120  # rules kept from one length to the next
 KIN = 6  # of them on the same terms
 POOL = 500  # conditions searched over
 NEAR = 6  # of them on one side of one term
-GAIN = 1.03  # a further condition must raise the score by so much
+PRICE = 0.1  # of all fraud value: what spending the whole budget on one rule must be worth
+GAIN = 1.1  # each condition must raise the score of the others by so much, or it stands there by luck;
+FEWER = 1.3  # or raise it at all while dividing their alerts by so much
 MOST_GOODS = 60_000  # searched over; more are sampled
 BLOCK = 8_192  # rows counted at once
 SAME = 0.7  # share of flagged events in common from which two rules are one
@@ -54,6 +56,12 @@ class Goal:
     least: int
     seed: int
 
+    def score(self, value: Floats, alerts: Floats) -> Floats:
+        """What rules are ranked by: fraud value caught within the budget, less the price of the alerts."""
+        used = alerts / self.alerts
+        worth = value / np.maximum(used, 1.0) - PRICE * float(self.value[self.fraud].sum()) * np.minimum(used, 1.0)
+        return np.asarray(np.maximum(worth, 0.0))
+
 
 @dataclass(frozen=True)
 class Found:
@@ -83,22 +91,22 @@ class _Level:
     score: Floats
 
 
-def search(conditions: Iterable[Condition], goal: Goal) -> tuple[list[Condition], list[Found]]:
-    """The conditions searched over, and the rules within budget that no shorter one on the same way equals."""
+def search(conditions: Iterable[Condition], goal: Goal) -> tuple[list[Condition], Iterator[Found]]:
+    """The conditions searched over, and the rules within budget, best first, that need each of their conditions."""
     board = _board(goal)
     pool, holds = _pool(conditions, board, goal)
     if not pool:
-        return [], []
+        return [], iter(())
     level = _Level([()], np.ones((1, len(board.rows)), bool), np.zeros(1))
     ranked: dict[tuple[int, ...], float] = {}
     for length in range(1, MOST_CONDITIONS + 1):
         level, fit = _extend(level, pool, holds, board, goal, last=length == MOST_CONDITIONS)
         ranked |= fit
-    order = sorted(ranked, key=lambda parts: (-ranked[parts] / GAIN ** len(parts), len(parts), parts))
-    return pool, list(_exact(order[: 4 * WIDTH], pool, goal))
+    order = sorted(ranked, key=lambda parts: (-ranked[parts], len(parts), parts))
+    return pool, _exact(order, pool, goal)
 
 
-def diverse(found: Sequence[Found], most: int) -> list[Found]:
+def diverse(found: Iterable[Found], most: int) -> list[Found]:
     """The best first, without those that flag nearly the same events as a better one."""
     kept: list[Found] = []
     for one in found:
@@ -159,13 +167,13 @@ def _extend(
 ) -> tuple[_Level, dict[tuple[int, ...], float]]:
     """Every rule with one more condition: those to go on from, and those within budget with their scores."""
     values, counts, alerts = _counts(level.holds, holds, board)
-    score = values * np.minimum(1.0, goal.alerts / np.maximum(alerts, 1.0))
+    score = goal.score(values, alerts)
     score[counts < goal.least] = 0.0
     for at, parts in enumerate(level.parts):
         for part in parts:
             score[at, _clash(pool, part)] = 0.0
     parent = np.maximum(level.score, 1e-12)[:, None]
-    fit = (alerts <= goal.alerts) & (score > GAIN * parent)
+    fit = (alerts <= goal.alerts) & (score > parent)
     wanted = 4 * WIDTH
     inside = {key: one for key, one, _ in _best(np.where(fit, score, 0.0), level, pool, wanted, kin=wanted)}
     if last:
@@ -231,13 +239,33 @@ def _best(
     return kept
 
 
-def _exact(order: list[tuple[int, ...]], pool: list[Condition], goal: Goal) -> Iterable[Found]:
-    """The rules counted on all rows, those beyond the budget or on too few groups left out."""
+def _exact(order: list[tuple[int, ...]], pool: list[Condition], goal: Goal) -> Iterator[Found]:
+    """The rules counted on all rows; those beyond the budget, on too few groups or with an idle condition left out."""
     for parts in order:
-        flagged = np.logical_and.reduce([pool[part].holds for part in parts])
+        flagged = _all(pool, parts)
         if np.count_nonzero(flagged) > goal.alerts:
             continue
         bad = flagged & goal.fraud
-        if len(np.unique(goal.groups[bad])) < goal.least:
+        score = _score(flagged, goal)
+        if len(np.unique(goal.groups[bad])) < goal.least or not score > 0:
             continue
-        yield Found(parts, flagged, float(goal.value[bad].sum()))
+        others = (tuple(part for part in parts if part != idle) for idle in parts if len(parts) > 1)
+        if all(_needed(flagged, _all(pool, rest), goal) for rest in others):
+            yield Found(parts, flagged, score)
+
+
+def _all(pool: list[Condition], parts: tuple[int, ...]) -> Bools:
+    return np.asarray(np.logical_and.reduce([pool[part].holds for part in parts]), bool)
+
+
+def _needed(whole: Bools, rest: Bools, goal: Goal) -> bool:
+    """Whether the condition that ``rest`` lacks earns its place in ``whole``."""
+    with_it, without = _score(whole, goal), _score(rest, goal)
+    if with_it >= GAIN * without:
+        return True
+    return with_it > without and FEWER * int(np.count_nonzero(whole)) <= int(np.count_nonzero(rest))
+
+
+def _score(flagged: Bools, goal: Goal) -> float:
+    value = np.array(goal.value[flagged & goal.fraud].sum())
+    return float(goal.score(value, np.array(float(np.count_nonzero(flagged)))))
