@@ -104,6 +104,15 @@ def test_a_good_recipe_becomes_frozen_values() -> None:
         ("backtest", {"control": {"days": "1h"}}, "backtest.control.days", "must lie between"),
         ("backtest", {"control": {"max_amout": 5}}, "backtest.control.max_amout", "did you mean `max_amount`?"),
         ("backtest", {"allowance": float("inf")}, "backtest.allowance", "must lie in"),
+        ("backtest", {"match": "alert"}, "backtest.match", "did you mean `alerts`"),
+        ("backtest", {"sign_off": "28d"}, "backtest.sign_off", "shorter than train.test"),
+        ("backtest", {"sign_off": 14}, "backtest.sign_off", "must be a duration"),
+        ("backtest", {"segments": ["a", "a"]}, "backtest.segments", "names a segment twice"),
+        ("backtest", {"segments": ["a >"]}, "backtest.segments", ""),
+        ("backtest", {"segment_recall": 2.0}, "backtest.segment_recall", "must lie in"),
+        ("backtest", {"segment_insults": -1}, "backtest.segment_insults", "must be at least 0"),
+        ("backtest", {"episode": {"by": "user", "value": "min(sum)"}}, "backtest.episode.value", "min(sum, COLUMN)"),
+        ("backtest", {"episode": {"by": "user", "value": "mean"}}, "backtest.episode.value", "is not a choice"),
     ],
 )
 def test_each_mistake_is_named(key: str, value: Any, where: str, says: str) -> None:
@@ -231,3 +240,29 @@ def test_fixed_parameters_keep_their_kind() -> None:
     assert isinstance(recipe.train.params["num_leaves"], int)
     with pytest.raises(RecipeError, match="must be text or a number"):
         parse_recipe(changed("train", {"params": {"num_leaves": [15]}}))
+
+
+def test_personal_columns_are_no_segments() -> None:
+    """A segment's values stand on the page, so a column of events.pii is refused, in an expression too."""
+    for text in ("user_id", "lower(user_id) == 'x'"):
+        body = changed("backtest", {"segments": text})
+        body["events"]["pii"] = ["user_id"]
+        with pytest.raises(RecipeError, match="`user_id` is personal") as caught:
+            parse_recipe(body)
+        assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(("value", "bound"), [("max", None), ("sum", None), ("min(sum, balance_usd)", "balance_usd")])
+def test_an_episode_may_be_bounded_by_any_column(value: str, bound: str | None) -> None:
+    """``min(sum, COLUMN)`` names the column; spaces and backticks are the writer's own."""
+    episode = parse_recipe(changed("backtest", {"episode": {"by": "user", "value": value}})).backtest.episode
+    assert episode is not None and episode.bound == bound
+    spaced = {"episode": {"by": "user", "value": "min( sum ,`cash left` )"}}
+    odd = parse_recipe(changed("backtest", spaced)).backtest.episode
+    assert odd is not None and odd.bound == "cash left"
+
+
+def test_what_is_sealed_and_shown_by_segment() -> None:
+    """Durations, one segment as plain text, and a way to match."""
+    spec = parse_recipe(changed("backtest", {"sign_off": "7d", "segments": "asset", "match": "value"})).backtest
+    assert (spec.sign_off, spec.segments, spec.match) == (7 * 86_400_000_000, ("asset",), "value")

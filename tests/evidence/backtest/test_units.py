@@ -66,3 +66,11 @@ def test_releases_estimate_the_total_without_bias(seed: int) -> None:
         )  # fmt: skip
         total += likely * float(made.fraud_low.sum())
     assert abs(total - fraud.sum()) < 1e-9
+
+
+def test_what_was_held_and_let_go_is_open_but_no_draw() -> None:
+    """Released without a chance counts once; held beside a logged chance adds nothing to the drawn."""
+    free = units(released=np.array([0, 0, 1, 0, 1, 0], bool))
+    assert free.weight.tolist() == [1, 1, 4, 0, 1, 1] and not free.closed.any() and free.known_fraud[4]
+    kept = units(released=np.array([0, 0, 1, 1, 0, 0], bool), held=np.array([0, 0, 0, 1, 0, 0], bool))
+    assert kept.weight.tolist() == [1, 1, 4, 0, 0, 1] and kept.sampled[3] and kept.fraud[3] == -1
