@@ -9,6 +9,7 @@ victims claim late and not always, reviewers judge what the rule stopped, and th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -26,7 +27,6 @@ from riskml.recipe.spec import DAY, Backtest, Episode, Events, Labels, Recipe, R
 HOUR = DAY // 24
 DAYS = 28
 GAP = 45 * DAY  # until silence means something
-LINE = 2.6  # both sides alert at scores from here on
 ATTEMPTS = 4  # most attempts of one episode
 ROUTES = {"claim": "independent", "analyst": "alert", "block": "rule"}
 
@@ -37,15 +37,22 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Shape:
-    """What kind of world: ``skill`` is the model's lead on frauds, in standard deviations of a score's own noise.
+    """What kind of world: ``strength`` is how far frauds stand out, ``skill`` the model's lead there, in standard
+    deviations of a score's own noise; the rule alerts at scores from ``line`` on.
 
     ``control`` is how stopped events are let through: "off" if the rule stops nothing, "unequal" chances by amount, or
-    "none". ``imitates`` makes the model a noisy copy of the rule. ``campaigns`` share a drop address or a device.
+    "none". ``imitates`` makes the model a noisy copy of the rule. ``campaigns`` share a drop address or a device; if
+    ``meshed``, each victim has one of as many devices and, apart from that, one of as many addresses, until a chain
+    of frauds joins nearly all. Of the frauds that went through, ``claims`` are told by their victims.
     """
 
     skill: float = 0.0
+    strength: float = 2.0
+    line: float = 2.6
     control: Literal["off", "unequal", "none"] = "unequal"
     imitates: bool = False
+    meshed: bool = False
+    claims: float = 0.85
     campaigns: int = 90
     lone: int = 50
     customers: int = 2500
@@ -58,6 +65,7 @@ class World:
     recipe: Recipe
     tables: Any
     margins: Floats
+    lines: tuple[float, float]
     truth: pd.DataFrame
 
     def units(self, **spec: Any) -> Units:
@@ -66,20 +74,27 @@ class World:
         windows = Windows(0, 0, 0, 0, 0, DAYS * DAY, DAYS * DAY + GAP, GAP)
         inc = incumbent(recipe, self.tables)
         assert inc is not None
-        points = Points(LINE, LINE, None, 1.0, "rule")
+        points = Points(*self.lines, None, 1.0, "rule")
         log = label_log(recipe, self.tables)
         return sample(recipe, self.tables, log, windows, inc, points, self.margins, {}).units
 
+    def relabelled(self, labels: pd.DataFrame, **routes: str) -> World:
+        """The same world with other labels, and routes declared anew."""
+        declared = replace(self.recipe.labels, routes={**self.recipe.labels.routes, **routes})
+        tables = SimpleNamespace(events=self.tables.events, labels=labels)
+        return replace(self, recipe=replace(self.recipe, labels=declared), tables=tables)
+
     def difference(self) -> float:
         """Money of claimed frauds the model stops at the first attempt, minus the rule's."""
-        first = self.truth[self.truth["attempt"] == 0]
-        sign = first["model"].astype(int) - first["rule"].astype(int)
-        return float((sign * first["claimed"] * first["loss"]).sum())
+        return float((self._sign() * self.truth["claimed"] * self.truth["loss"]).sum())
 
     def caught(self) -> float:
         """Claimed frauds the model stops at the first attempt, minus the rule's."""
-        first = self.truth[self.truth["attempt"] == 0]
-        return float(((first["model"].astype(int) - first["rule"].astype(int)) * first["claimed"]).sum())
+        return float((self._sign() * self.truth["claimed"]).sum())
+
+    def _sign(self) -> pd.Series[int]:
+        """+1 where the model alone alerts on a first attempt, -1 where the rule alone does."""
+        return (self.truth["attempt"] == 0) * (self.truth["model"].astype(int) - self.truth["rule"].astype(int))
 
 
 @dataclass(frozen=True)
@@ -107,18 +122,45 @@ def _people(shape: Shape, rng: np.random.Generator) -> People:
     again = rng.random(goods) < 0.3  # good customers come back, and victims were customers once
     user[victims:][again] = rng.integers(0, n, int(again.sum()))
     by_device = campaign % 3 == 0
+    other = rng.integers(0, len(sizes), victims) if shape.meshed else campaign
     device, address = 10_000 + user, 10_000 + user
-    device[:victims] = np.where(by_device, campaign, device[:victims])
-    address[:victims] = np.where(by_device, address[:victims], campaign)
+    device[:victims] = np.where(by_device | shape.meshed, campaign, device[:victims])
+    address[:victims] = np.where(by_device & (not shape.meshed), address[:victims], other)
     wallet = rng.random(n) < np.where(np.arange(n) < victims, 0.05, 0.3)
     address[wallet] = 9_000 + rng.integers(0, 5, int(wallet.sum()))
-    common = rng.normal(0, 1, (3, len(sizes)))
+    common, more = rng.normal(0, 1, (2, 3, len(sizes)))
     alone = rng.normal(0, 1, (3, goods))
-    traits = np.concatenate([common[:, campaign], alone], axis=1)
+    both = (common[:, campaign] + more[:, other]) / 2**0.5 if shape.meshed else common[:, campaign]
+    traits = np.concatenate([both, alone], axis=1)
     fraud = np.arange(n) < victims
-    claimed = fraud & (rng.random(n) < 0.85)
+    claimed = fraud & (rng.random(n) < shape.claims)
     amount = np.exp(5 + 0.5 * traits[2] * fraud + 0.7 * rng.normal(0, 1, n))
     return People(user, device, address, fraud, claimed, amount, 0.5 * traits[0], 0.4 * traits[1])
+
+
+def _scores(people: People, shape: Shape, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Scores of the rule and of the model [episodes, attempts]; without skill either could be the other."""
+    size = len(people.user), ATTEMPTS
+    strength = shape.strength * people.fraud + people.shift
+    rule = (strength - people.lead)[:, None] + rng.normal(0, 1, size)
+    model = (strength + people.lead + shape.skill * people.fraud)[:, None] + rng.normal(0, 1, size)
+    return rule, rule + rng.normal(0, 0.3, size) if shape.imitates else model
+
+
+@cache
+def frozen(shape: Shape) -> tuple[float, float]:
+    """The model's lines at as many alerts as the rule's, and at half as many beside them.
+
+    From the first attempts of 30 worlds nobody is judged on.
+    """
+    drawn = []
+    for seed in range(30):
+        rng = np.random.default_rng([seed, 1])
+        drawn.append(_scores(_people(shape, rng), shape, rng))
+    rule, model = (np.concatenate([pair[side][:, 0] for pair in drawn]) for side in (0, 1))
+    alerts, equal = int((rule >= shape.line).sum()), not (shape.skill or shape.imitates)
+    beside = np.sort(model[rule < shape.line])[-alerts // 2]
+    return shape.line if equal else float(np.sort(model)[-alerts]), float(beside)
 
 
 def draw(seed: int, shape: Shape | None = None) -> World:
@@ -127,12 +169,9 @@ def draw(seed: int, shape: Shape | None = None) -> World:
     rng = np.random.default_rng(seed)
     people = _people(shape, rng)
     n = len(people.user)
-    strength = 2.0 * people.fraud + people.shift
-    rule = (strength - people.lead)[:, None] + rng.normal(0, 1, (n, ATTEMPTS))
-    model = (strength + people.lead + shape.skill * people.fraud)[:, None] + rng.normal(0, 1, (n, ATTEMPTS))
-    if shape.imitates:
-        model = rule + rng.normal(0, 0.3, (n, ATTEMPTS))
-    fired = rule >= LINE
+    rule, model = _scores(people, shape, rng)
+    lines = frozen(shape)
+    fired = rule >= shape.line
     planned = 1 + rng.poisson(0.3, n)
     amount = people.amount[:, None] * np.where(np.arange(ATTEMPTS) < planned[:, None], rng.uniform(0.5, 1, (n, 4)), 0)
     amount[:, 1:] = np.where(amount[:, 1:] > 0, amount[:, 1:], amount[:, :1])  # who was stopped tries the same again
@@ -165,9 +204,10 @@ def draw(seed: int, shape: Shape | None = None) -> World:
     )
     labels = _labels(people, row, time[at], fired[at], stopped[at], rng)
     tables = SimpleNamespace(events=SimpleNamespace(frame=frame, time=time[at]), labels=labels)
-    truth = pd.DataFrame({"episode": row, "attempt": attempt, "claimed": people.claimed[row], "loss": loss[row]})
-    truth["rule"], truth["model"] = fired[at], model[at] >= LINE
-    return World(_recipe(shape), tables, model[at], truth)
+    truth = pd.DataFrame({"episode": row, "attempt": attempt, "loss": loss[row]})
+    truth["fraud"], truth["claimed"] = people.fraud[row], people.claimed[row]
+    truth["rule"], truth["model"] = fired[at], model[at] >= lines[0]
+    return World(_recipe(shape), tables, model[at], lines, truth)
 
 
 def _labels(
