@@ -39,6 +39,10 @@ def percent(value: float) -> str:
     if math.isnan(value):
         return "unknown"
     size = 100 * abs(value)
+    if 0 < size < 0.005:
+        return f"{'-' * (value < 0)}<0.01 %"
+    if 99.95 <= size < 100:
+        return f"{'-' * (value < 0)}>99.9 %"
     digits = 2 if size < 1 else 1 if size < 10 or 99 < size < 100 else 0
     text = f"{100 * value:,.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if digits else text} %"

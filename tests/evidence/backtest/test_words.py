@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from riskml.evidence.backtest.verdict import Interval, Verdict
-from riskml.evidence.backtest.words import flips
+from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
+from riskml.evidence.backtest.words import count, flips, headline, percent, signed, span
 
 GAIN, LOSS, MORE, LESS = Interval(500, 300, 700), Interval(-500, -700, -300), Interval(50, 20, 80), Interval(-5, -8, -2)
 
@@ -23,3 +25,58 @@ def test_flips_name_the_side_that_decided(word: str, value: Interval, insults: I
     """A FAIL by insults turns on insults alone, by value on value alone; a PASS needs both."""
     verdict = Verdict("replace", word, ("so it is",), {"value": value, "insults": insults})
     assert flips(verdict) == (f"REPLACE would be open again if the model {edges}.",)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.512, "51 %"),
+        (0.0314, "3.1 %"),
+        (0.0041, "0.41 %"),
+        (0.0, "0 %"),
+        (1.0, "100 %"),
+        (0.996, "99.6 %"),
+        (1e-6, "<0.01 %"),
+        (0.99999, ">99.9 %"),
+        (-0.25, "-25 %"),
+        (float("nan"), "unknown"),
+        (12.0, "1,200 %"),
+    ],
+)
+def test_shares_are_percent(value: float, text: str) -> None:
+    """A share reads as people say it, and never claims all or nothing that is not."""
+    assert percent(value) == text
+
+
+@given(st.floats(0.0, 1.0))
+def test_percent_is_near_the_share(value: float) -> None:
+    """What is shown lies within half a unit of its last digit of the share; all and nothing are said of themselves."""
+    shown = percent(value).removesuffix(" %")
+    assert (shown == "100") is (value == 1.0) and (shown == "0") is (value == 0.0)
+    if shown[0] not in "<>":
+        digits = len(shown.partition(".")[2])
+        assert abs(float(shown) - 100 * value) <= 0.5 * 10**-digits + 0.05 * (digits < 1) + 0.005
+
+
+def test_spans_say_percent_once_and_bounds_as_bounds() -> None:
+    """An interval of shares ends in one sign; where only bounds are known there is no estimate in any form."""
+    nan = float("nan")
+    assert span(Interval(0.5, 0.25, 0.75), percent) == "50 % (25 to 75 %)"
+    assert span(Interval(nan, 0.25, 0.75, "unknown"), percent) == "between 25 and 75 %"
+    assert signed(Interval(nan, -3, 20, "estimated"), count) == "between -3 and +20"
+    assert signed(Interval(2.25, -3, 20), count) == "+2.2 (-3 to +20)"
+
+
+def test_the_headline_is_one_line_with_both_answers() -> None:
+    """The word and figures of the question asked come first, then what the other answers or waits for."""
+    numbers = {"precision": Interval(0.68, 0.45, 0.87), "bar": Interval(0.21, 0.12, 0.31, "estimated")}
+    add = Verdict("add", "PASS", ("so",), numbers)
+    replace = Verdict(
+        "replace", "INCONCLUSIVE", ("open",), {"value": GAIN, "insults": MORE}, Settle(9, 120, "120 releases")
+    )
+    asked = (
+        "PASS: ADD passed: 68 % (45 to 87 %) of extra alerts are right, the bar is 21 %; REPLACE waits for 120 releases"
+    )
+    assert headline(add, replace) == asked
+    other = "INCONCLUSIVE: REPLACE waits for 120 releases: value caught +500 (+300 to +700), insults +50 (+20 to +80)"
+    assert headline(replace, add) == f"{other}; ADD passed"
