@@ -36,6 +36,7 @@ from riskml.evidence.backtest.prerule import PreRule, pre_rule
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
 from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
 from riskml.evidence.backtest.rule_fields import rule_fields
+from riskml.evidence.backtest.routes import Source, doubted, sources
 from riskml.evidence.backtest.segments import Segment, Threat, guarded, segments, threats
 from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.support import Support, support
@@ -130,6 +131,7 @@ class Backtest:
     early: Early | None
     immature: Immature
     ranking: Ranking
+    sources: tuple[Source, ...]  # of independent labels, and whether they only follow alerts
     segments: tuple[Segment, ...]
     threats: tuple[Threat, ...]
     matches: tuple[Match, ...]
@@ -221,6 +223,9 @@ def backtest(
     parts = segments(units, values(recipe, tables, table.frame, taken.shown), spec)
     if opponent is None:  # a guardrail is what the rule in force gives each segment today
         found = replace(found, add=guarded(found.add, parts), replace=guarded(found.replace, parts))
+    held = inc.blocks & ~(inc.released & inc.enforced)  # releases are all fired on, whoever looks
+    told = sources(log, windows.test_cut, taken.rows, alerts, held[taken.rows])
+    found = replace(found, add=doubted(found.add, told), replace=doubted(found.replace, told))
     shut = looks.part == "development"
     early, immature = young(recipe, tables, log, windows, clock, inc, points, margins, shut=shut)
     sides = {
@@ -257,6 +262,7 @@ def backtest(
         early=early,
         immature=immature,
         ranking=_ranking(model, margins, taken, log, windows, inc),
+        sources=told,
         segments=parts,
         threats=threats(units, kinds(log, windows.test_cut, taken.shown), spec) if recipe.labels.threat else (),
         matches=tuple(
@@ -280,6 +286,7 @@ def backtest(
             "backtest": digest,
             "data": tables.fingerprint,
             "plan": table.plan.digest,
+            **({} if opponent is None else {"rival": opponent.digest}),
         },
         examples=pick(units, taken.shown, spec.seed),
     )

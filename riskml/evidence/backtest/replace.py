@@ -249,7 +249,9 @@ def _settle(units: Units, spec: Backtest, found: Evidence, days: float) -> Settl
     if 0 < found.clusters < spec.min_clusters:
         more = days * (spec.min_clusters / found.clusters - 1)
     releases = _releases(units, found)
-    per_day = max(float((units.rule & ~units.model).sum()) / days, 1e-9)
+    dark = _dark(units)
+    per_day = max(float((dark | (units.rule & ~units.model)).sum()) / days, 1e-9)
+    whose = "alerts of one side alone" if (dark & units.model).any() else "rule-only alerts"
     if releases is not None:
         more = max(more, releases / per_day)
     elif not more and found.value.estimate:
@@ -258,29 +260,34 @@ def _settle(units: Units, spec: Backtest, found: Evidence, days: float) -> Settl
     need = math.ceil(more) if 0 < more <= v.SOON else None
     words = ["a threshold frozen at the rule's volume"] * (found.volume.low > VOLUME_LIMIT and spec.match == "alerts")
     if releases is not None and releases / per_day > v.SOON:
-        words.append("more random releases of rule-only alerts than a year holds")
+        words.append(f"more random releases of {whose} than a year holds")
     elif releases is not None:
-        words.append(f"{releases:,} release{'s' * (releases != 1)} of rule-only alerts")
+        words.append(f"{releases:,} release{'s' * (releases != 1)} of {whose}")
     sure = "at least" if releases is not None and need == math.ceil(releases / per_day) else "about"
     words += [f"{sure} {need:,} more days"] if need is not None else ["more than a year of log"] * (not words)
     return Settle(need, releases, ", ".join(words))
 
 
+def _dark(units: Units) -> Bools:
+    """Stopped alerts of one side alone [n]: the rule's; beside a rival, which enforced nothing, the model's too."""
+    return np.asarray((units.rule ^ units.model) & (units.closed | units.sampled))
+
+
 def _releases(units: Units, found: Evidence) -> int | None:
-    """Random releases of rule-only alerts still needed; None if none are.
+    """Random releases of alerts of one side alone still needed; None if none are.
 
     Enough to expect ``FEW_FRAUDS`` frauds, and for the error of their value, N * sum(v^2 p) / n for n of N released,
-    to be half of its distance from the model-only gain. p is what reviewers found, a quarter if nobody reviewed.
+    to be half of its distance from what the other side gains. p is what reviewers found, a quarter if nobody reviewed.
     """
-    only_rule = units.rule & ~units.model & (units.closed | units.sampled)
-    count = int(only_rule.sum())
+    dark = _dark(units)
+    count = int(dark.sum())
     if not count or found.value.mark == v.OBSERVED:
         return None
-    only_model, value = units.model & ~units.rule, units.value[only_rule]
-    gain = float(units.value[only_model] @ units.fraud_low[only_model])
-    told = only_rule & (units.alert_fraud >= 0)
+    only_model, value = units.model & ~units.rule & ~dark, units.value[dark]
+    told = dark & (units.alert_fraud >= 0)
     share = max(float((units.alert_fraud[told] == 1).mean()), 1 / (count + 1)) if told.any() else 0.25
-    lost = share * float(value.sum())
+    gain = float(units.value[only_model] @ units.fraud_low[only_model]) + share * float(value[units.model[dark]].sum())
+    lost = share * float(value[units.rule[dark]].sum())
     distance = max(abs(gain - lost), 0.1 * max(gain, lost), 1e-9)
     wanted = max(FEW_FRAUDS / share, (2 * 1.96 / distance) ** 2 * count * share * float(value @ value))
     return max(min(math.ceil(wanted), 100 * count) - found.released, 1)

@@ -179,7 +179,12 @@ def spoken(text: str, noun: str) -> str:
     """A sentence written of the rule, said of another incumbent: "the rule-only alerts" of the "champion"."""
     if noun == "rule":
         return text
-    return re.sub(r"\brule(?=-only\b)", noun.split()[0], re.sub(r"\brule\b(?!-only)", noun, text))
+
+    def said(found: re.Match[str]) -> str:
+        word = noun.split()[0] if found[2] else noun
+        return (word.capitalize() if found[1] == "Rule" else word) + (found[2] or "")
+
+    return re.sub(r"\b([Rr]ule)\b(-only\b)?", said, text)
 
 
 def _unruled(n: int) -> Incumbent:

@@ -98,6 +98,7 @@ def test_reasons_speak_of_the_rival() -> None:
     assert "champion" not in facts.rule.name and " rule" not in said
     assert spoken("the rule's 3 rule-only alerts", "champion") == "the champion's 3 champion-only alerts"
     assert spoken("the rule's 3 rule-only alerts", "rival rule") == "the rival rule's 3 rival-only alerts"
+    assert spoken("Rule-only alerts of the rule", "rival rule") == "Rival-only alerts of the rival rule"
     assert spoken("the rule's", "rule") == "the rule's"
 
 

@@ -128,6 +128,8 @@ def test_without_releases_marks_are_unknown_and_bounds_stay_whole() -> None:
     assert evidence.closed == unseen.sum() > 0 and evidence.value.mark == "unknown"
     assert np.isnan(evidence.value.estimate)
     assert evidence.value.high - evidence.value.low >= units.value[unseen].sum()
+    words = judge_replace(draw(1, 0.0, False)[0], SPEC, 28.0)[0].settle.text
+    assert "releases of alerts of one side alone" in words
     add = judge_add(units, SPEC, 28.0)
     assert add.numbers["precision"].mark == "unknown"
     lost = (units.extra & units.closed).sum() / units.extra.sum()
