@@ -1,7 +1,8 @@
 """What the facts of a backtest allow a release to do.
 
 In go the facts as ``riskml.backtest/2``; out comes the stage: "replace" if REPLACE passed, else "add" if ADD passed,
-else "shadow". Facts about another model are refused.
+else "shadow". Where a window is sealed for sign-off, only a verdict on it allows more than shadow. Facts about another
+model are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ def word_of(verdict: Mapping[str, object], question: str) -> str:
 
 
 def stage_of(verdict: Mapping[str, object]) -> Stage:
-    """The highest stage the verdicts allow."""
+    """The highest stage the verdicts allow; a development look passes nothing."""
+    looks = verdict.get("looks")
+    if isinstance(looks, Mapping) and looks.get("part") == "development":
+        return "shadow"
     if word_of(verdict, "replace") == "PASS":
         return "replace"
     return "add" if word_of(verdict, "add") == "PASS" else "shadow"

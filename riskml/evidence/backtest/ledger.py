@@ -177,7 +177,8 @@ def _develop(recipe: Recipe, windows: Windows, cut: int, ledger: Path | None) ->
     part = replace(windows, test_end=cut)
     there = ledger is not None and ledger.exists()
     found = [e for e in read(ledger) if e.overlaps(cut, windows.test_end)] if there and ledger is not None else []
-    words = f"Development look: the window from {iso(cut)} to {iso(windows.test_end)} stays sealed for sign-off."
+    words = f"Development look: the window from {iso(cut)} to {iso(windows.test_end)} stays sealed for sign-off; "
+    words += "until it is opened, a release stays in shadow."
     if ledger is not None and not there:
         words += " There is no ledger here, so looks taken elsewhere are not counted."
     elif found:
