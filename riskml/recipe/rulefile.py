@@ -78,7 +78,7 @@ def _text(file: Path) -> str:
     if len(raw) > _MOST:
         raise UsageError(f"{file} is too long for a rule", f"a rule file holds at most {_MOST >> 10} KiB")
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{file} is not a text file", "a rule is TOML or one expression, in UTF-8") from None
 

@@ -39,6 +39,7 @@ def test_text_holds_one_expression(tmp_path: Path) -> None:
     """Lines are joined, comments are left out, and the rule holds always."""
     found = read_rule(put(tmp_path, "# at night\namount > 500\n  and hour_of_day(at) < 6\n\n", "night.txt"))
     assert found.versions == (RuleVersion("amount > 500 and hour_of_day(at) < 6"),)
+    assert read_rule(put(tmp_path, "\ufeffamount > 5", "marked.txt")).versions == (RuleVersion("amount > 5"),)
 
 
 def test_the_digest_is_of_what_the_rule_says(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ from riskml.errors import DataError, ExpressionError, UsageError
 from riskml.evidence.backtest.champion import score
 from riskml.evidence.rule import Incumbent, in_force, replay
 from riskml.expression import EVENT_TIME, as_columns, parse
-from riskml.recipe.spec import Rule
+from riskml.recipe.spec import DAY, Rule
 
 if TYPE_CHECKING:
     from riskml.data.labels import LabelLog
@@ -40,6 +40,7 @@ __all__ = ["Kind", "Opponent", "Rival", "rival_facts", "spoken", "stand_in"]
 Kind = Literal["rule", "rule file", "release"]
 Bools = npt.NDArray[np.bool_]
 
+_AGE = 100 * 365 * DAY  # no decision is waited for that long; such a date is a slip
 _NOUN: Mapping[Kind, str] = {"rule": "rule", "rule file": "rival rule", "release": "champion"}
 
 
@@ -132,6 +133,8 @@ def stand_in(
     else:
         assert opponent.rule is not None
         fired, since, more = _replayed(opponent.rule, recipe, tables)
+    if since is not None and since > windows.as_of + _AGE:
+        raise DataError(f"{opponent.name} begins on {iso(since)[:10]}, a lifetime from now", "check its dates")
     notes += more
     return replace(base, fired=fired, logged=base.blocks, since=since, notes=tuple(notes)), computed
 
@@ -200,7 +203,8 @@ def _last_label(model: Model) -> tuple[int | None, list[str]]:
         moment = datetime.fromisoformat(str(said))
     except ValueError:
         return None, ["The champion does not say until when it saw labels; it may know outcomes of the test window."]
-    return round(moment.timestamp()) * 1_000_000, []
+    zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return round(zoned.timestamp()) * 1_000_000, []
 
 
 def _replayed(rule: RuleFile, recipe: Recipe, tables: Tables) -> tuple[Bools, int | None, list[str]]:

@@ -158,6 +158,8 @@ def test_a_rule_counts_from_its_own_beginning() -> None:
     assert not any("does not say when" in note for note in facts.notes)
     assert any("does not say when" in note for note in against(rule(SAME)).notes)
     later = against(rule(SAME, TEST + 90 * DAY))
+    with pytest.raises(DataError, match="a lifetime from now"):
+        against(rule(SAME, TEST + 200 * 365 * DAY))
     assert later.exit_code == 4 and later.ready is not None and later.ready.since == iso(TEST + 90 * DAY)
 
 
