@@ -24,12 +24,17 @@ def word_of(verdict: Mapping[str, object], question: str) -> str:
 
 def stage_of(verdict: Mapping[str, object]) -> Stage:
     """The highest stage the verdicts allow; a development look passes nothing."""
-    looks = verdict.get("looks")
-    if isinstance(looks, Mapping) and looks.get("part") == "development":
+    if _unsigned(verdict):
         return "shadow"
     if word_of(verdict, "replace") == "PASS":
         return "replace"
     return "add" if word_of(verdict, "add") == "PASS" else "shadow"
+
+
+def _unsigned(verdict: Mapping[str, object]) -> bool:
+    """Whether a window is sealed for sign-off and the verdict did not see it."""
+    looks = verdict.get("looks")
+    return isinstance(looks, Mapping) and looks.get("part") == "development"
 
 
 def choose_stage(verdict: Mapping[str, object], wanted: Stage | None) -> Stage:
@@ -45,6 +50,7 @@ def choose_stage(verdict: Mapping[str, object], wanted: Stage | None) -> Stage:
         raise UsageError(f"no stage `{wanted}`", f"the stages are {', '.join(STAGES)}")
     if STAGES.index(wanted) > STAGES.index(allowed):
         words = " and ".join(f"{question.upper()} {word_of(verdict, question)}" for question in ("add", "replace"))
+        words += ", on the open side of a sealed window" if _unsigned(verdict) else ""
         raise UsageError(f"stage `{wanted}` is above what the verdicts allow ({words})", f"leave it at `{allowed}`")
     return wanted
 
