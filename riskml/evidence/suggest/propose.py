@@ -2,9 +2,9 @@
 
 In go the recipe, its tables, labels, the incumbent and what was asked; out comes a frozen ``Suggestion`` of at most
 ``Ask.most`` candidates, best first by the fraud value caught within the alert budget on the earlier days, less a small
-price for the alerts it takes (``search.PRICE``). No candidate,
-threshold or rank depends on the later days: they only show what the candidates do there. What a candidate's text says
-is what was counted: it is parsed and evaluated as any rule is. Refuses days with too few known frauds.
+price of the alerts it takes (``search.PRICE``). No candidate, threshold or rank depends on the later days: they only
+show what the candidates do there. What a candidate's text says is what was counted: it is parsed and evaluated as any
+rule is. Refuses days with too few known frauds.
 """
 
 from __future__ import annotations
