@@ -33,12 +33,12 @@ __all__ = [
     "largest_cluster",
     "measure",
     "readings",
+    "signs",
     "ways_used",
 ]
 
 VOLUME_LIMIT = 1.10  # a volume ratio wholly above this is not the comparison that was asked for
 LARGE = 0.10  # a cluster with more than this share of frauds is resampled one entity at a time instead
-SIGNS = 6  # six clusters one way is the least a sign test at 95 % can decide
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -74,6 +74,11 @@ class Reading:
     def confidence(self, *names: str) -> float:
         """Level to read the draws of ``names`` at: half the error is left to the bounds, where there are any."""
         return 1 - (1 - self.level) / 2 if any(name in self.bounded for name in names) else self.level
+
+
+def signs(confidence: float) -> int:
+    """Clusters that must all point one way for a two-sided sign test to decide: six at 95 %."""
+    return math.ceil(1 + math.log2(1 / (1 - confidence)) - 1e-9)
 
 
 def columns(units: Units) -> dict[str, Floats]:
@@ -225,8 +230,9 @@ def _blockers(units: Units, spec: Backtest, found: Evidence) -> list[str]:
         reasons.append(f"the model raised {found.volume.estimate:.2f} alerts for each of the rule's; the match is void")
     if found.clusters < spec.min_clusters:
         reasons.append(f"{found.clusters:.0f} effective fraud clusters, {spec.min_clusters} needed")
-    elif found.swap_clusters < SIGNS and not found.closed:
-        reasons.append(f"the two sides differ in {found.swap_clusters:.0f} effective fraud clusters, {SIGNS} needed")
+    elif found.swap_clusters < signs(spec.confidence) and not found.closed:
+        least = signs(spec.confidence)
+        reasons.append(f"the two sides differ in {found.swap_clusters:.0f} effective fraud clusters, {least} needed")
     return reasons
 
 
