@@ -12,7 +12,7 @@ from riskml.report.controls import before, matches, strata
 from riskml.report.grid import Grid, plain
 from riskml.report.segments import segments, threats
 from riskml.report.tables import baselines, saved, weeks
-from riskml.report.waiting import delays, early
+from riskml.report.waiting import delays, early, sources
 
 __all__ = ["annex"]
 
@@ -25,6 +25,7 @@ def annex(facts: Mapping[str, Any], noun: str) -> list[Grid]:
         matches(facts, noun),
         strata(facts, noun),
         before(facts, noun),
+        sources(facts, noun),
         delays(facts),
         early(facts, noun),
         saved(facts, noun),

@@ -12,10 +12,10 @@ from typing import Any
 from riskml.evidence.backtest.rival import spoken
 from riskml.evidence.backtest.verdict import STATED
 from riskml.evidence.backtest.words import count, money, percent, signed, span, times
-from riskml.report.facts import interval, share
+from riskml.report.facts import interval, number, share
 from riskml.report.grid import Cell, marked
 
-__all__ = ["GLOSSARY", "Answer", "answers", "request"]
+__all__ = ["GLOSSARY", "Answer", "answers", "request", "terms"]
 
 TITLES = {"replace": "The model in place of the rule", "add": "The model beside the rule"}
 ALLOWS = {
@@ -29,6 +29,11 @@ ALLOWS = {
 CAPTIONS = {
     "replace": "Model less rule",
     "add": "Alerts of the model beside the rule",
+}
+MATCHES = {
+    "alerts": "as many alerts",
+    "insults": "as many good customers alerted on",
+    "value": "as much fraud money caught",
 }
 SHARES = ("precision", "bar")
 REQUEST = {
@@ -80,6 +85,24 @@ def request(facts: Mapping[str, Any]) -> str:
     days = f"{counts['days']:.0f} day{'s' * (round(counts['days']) != 1)}"
     judged = f"Judged on {counts['eligible']:,} decisions over {days} up to {end}, as known on {facts['as_of'][:10]}."
     return f"{asked} {judged}"
+
+
+def terms(facts: Mapping[str, Any]) -> str:
+    """What was agreed before any outcome was looked at; empty where the facts do not say."""
+    held = facts.get("terms")
+    if held is None:
+        return ""
+    said = noun(facts)
+    bar = "its own share of fraud" if held["min_precision"] is None else f"{percent(held['min_precision'])} fraud"
+    loss, more = percent(held["margin_value"]), percent(held["margin_insults"])
+    add = f"ADD may raise {percent(held['allowance'])} as many alerts as the {said}, and must exceed {bar}"
+    even = MATCHES.get(str(held["match"]), str(held["match"]))
+    replace = f"REPLACE: {even}, may lose {loss} of the value and add {more} of the insults"
+    return f"{add}. {replace}. Either needs {held['min_clusters']:,} fraud clusters; intervals are of {_level(facts)}."
+
+
+def _level(facts: Mapping[str, Any]) -> str:
+    return percent(number(facts["confidence"]))
 
 
 def noun(facts: Mapping[str, Any]) -> str:

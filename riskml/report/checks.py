@@ -12,7 +12,7 @@ from typing import Any
 
 from riskml.evidence.backtest.replace import VOLUME_LIMIT
 from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS
-from riskml.evidence.backtest.words import signed, span, times
+from riskml.evidence.backtest.words import percent, signed, span, times
 from riskml.report.facts import interval
 
 __all__ = ["Check", "checks"]
@@ -45,6 +45,7 @@ def _leaned_on(facts: Mapping[str, Any]) -> Iterator[Check]:
     yield _volume(facts)
     yield _insults(facts)
     yield _maturity(facts)
+    yield from _sources(facts)
     yield from _segments(facts)
 
 
@@ -71,6 +72,15 @@ def _maturity(facts: Mapping[str, Any]) -> Check:
         return Check("maturity", INCONCLUSIVE, f"{have}; all of them will be on {str(wait['full'])[:10]}")
     text = f"{counts['eligible']:,} matured decisions over {counts['days']:.0f} days"
     return Check("maturity", PASS if counts["eligible"] else INCONCLUSIVE, text)
+
+
+def _sources(facts: Mapping[str, Any]) -> Iterator[Check]:
+    """Labels that follow one side's alerts leave every verdict open."""
+    for item in facts.get("sources") or ():
+        name = f"reports {item['name']}".strip()
+        said = f"of {item['frauds']:,} frauds {percent(item['on_model'])} lie on the model's alerts, "
+        said += f"{percent(item['on_rule'])} on the rule's"
+        yield Check(name, INCONCLUSIVE if item["follows"] else PASS, said)
 
 
 def _segments(facts: Mapping[str, Any]) -> Iterator[Check]:

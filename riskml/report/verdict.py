@@ -11,7 +11,7 @@ from typing import Any
 
 from riskml.errors import DataError
 from riskml.report.annex import annex
-from riskml.report.answers import GLOSSARY, Answer, answers, noun, request
+from riskml.report.answers import GLOSSARY, Answer, answers, noun, request, terms
 from riskml.report.grid import Grid
 from riskml.report.grounds import grounds, planned, sensitivities
 from riskml.report.tables import swap
@@ -43,6 +43,7 @@ def markdown(facts: Mapping[str, Any]) -> str:
     first = view["answers"][0]
     lines = [f"# {first.word}: {first.sentence}", "", f"{_escape(str(facts['threat']))} · verdict of {view['day']}", ""]
     lines += [f"**Request.** {_escape(view['request'])}", ""]
+    lines += [f"**Terms.** {_escape(view['terms'])}", ""] if view["terms"] else []
     for answer in view["answers"]:
         lines += _answer(answer)
     lines += _table(view["swap"])
@@ -90,6 +91,7 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "day": str(facts["as_of"])[:10],
         "request": request(facts),
+        "terms": terms(facts),
         "answers": answers(facts),
         "swap": swap(facts, said),
         "lists": [

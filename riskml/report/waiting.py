@@ -13,7 +13,7 @@ from riskml.evidence.backtest.words import count, money, percent, signed, span
 from riskml.report.facts import interval, number, share
 from riskml.report.grid import Cell, Grid, marked, plain, row
 
-__all__ = ["delays", "early"]
+__all__ = ["delays", "early", "sources"]
 
 ROUTES = {
     "independent": "independent of the rule",
@@ -42,6 +42,23 @@ def delays(facts: Mapping[str, Any]) -> Grid | None:
     )
     head = ("Reports", "Frauds", *(f"{percent(share)} after" for share in shares), "")
     return Grid("How late fraud is reported", caption, head, tuple(rows))
+
+
+def sources(facts: Mapping[str, Any], noun: str) -> Grid | None:
+    """Who reported the frauds, and whether they lie on one side's alerts."""
+    if not facts.get("sources"):
+        return None
+    rows = []
+    for item in facts["sources"]:
+        shares = [percent(number(item[name])) for name in ("on_model", "on_rule")]
+        odd = f"follow the {item['follows']}'s alerts" if item["follows"] else "–"
+        rows.append(row(item["name"] or "not named", plain(item["frauds"], *shares, odd)))
+    caption = (
+        "Independent reports of fraud. Where nearly all of a source lie on one side's alerts, the alerts may have made "
+        "the reports, and the verdict stays open."
+    )
+    head = ("Source", "Frauds", "On the model's alerts", f"On the {noun}'s alerts", "Doubt")
+    return Grid("Who reported the frauds", caption, head, tuple(rows))
 
 
 def _age(age: Mapping[str, Any], item: Mapping[str, Any]) -> Cell:

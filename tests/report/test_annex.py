@@ -10,7 +10,7 @@ from riskml.report.annex import annex
 from riskml.report.controls import before, matches, strata
 from riskml.report.facts import share
 from riskml.report.grounds import grounds, planned
-from riskml.report.waiting import delays, early
+from riskml.report.waiting import delays, early, sources
 from tests.report.facts import WORLDS, backtest_facts
 
 
@@ -27,11 +27,19 @@ def test_every_table_is_rectangular_and_titled(word: str) -> None:
 def test_what_the_facts_lack_is_no_table() -> None:
     """Facts without the later parts give the tables of the earlier ones, and no error."""
     facts = backtest_facts("PASS")
-    for name in ("maturity", "early", "matches", "support", "pre_rule", "segments", "threats", "plan"):
+    for name in ("maturity", "early", "matches", "support", "pre_rule", "segments", "threats", "plan", "sources"):
         facts.pop(name)
     assert [grid.title for grid in annex(facts, "rule")][-1] == "Hashes in full"
     assert [delays(facts), early(facts, "rule"), matches(facts, "rule"), strata(facts, "rule")] == [None] * 4
     assert before(facts, "rule") is None and planned(facts) == []
+
+
+def test_sources_that_follow_alerts_are_doubted() -> None:
+    """A source that lies on one side's alerts is told so; one without a name is said to have none."""
+    one = {"name": "", "frauds": 40, "on_model": 1.0, "on_rule": 0.4, "follows": "model"}
+    grid = sources({"sources": [one, one | {"name": "claim", "follows": None}]}, "rule")
+    assert grid is not None and grid.rows[0][0] == ("not named", "") and grid.rows[1][4] == ("–", "")
+    assert grid.rows[0][2:] == (("100 %", ""), ("40 %", ""), ("follow the model's alerts", ""))
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,12 @@ def test_every_segment_is_a_check() -> None:
     words = [of(facts, f"segment country={name}").word for name in ("NL", "DE", "FR")]
     assert words == ["PASS", "FAIL", "INCONCLUSIVE"]
     assert of(facts | {"question": "add"}, "segment country=DE").word == "PASS"
+
+
+def test_reports_that_follow_alerts_are_open() -> None:
+    """A source of labels that lies on one side's alerts is no pass; others are."""
+    facts = backtest_facts("PASS")
+    one = {"name": "claim", "frauds": 40, "on_model": 0.5, "on_rule": 0.4, "follows": None}
+    facts["sources"] = [one, one | {"name": "desk", "on_model": 1.0, "follows": "model"}]
+    assert (of(facts, "reports claim").word, of(facts, "reports desk").word) == ("PASS", "INCONCLUSIVE")
+    assert "100 % lie on the model's alerts" in of(facts, "reports desk").text

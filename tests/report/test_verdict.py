@@ -175,6 +175,15 @@ def test_a_rule_that_stops_nothing_is_said_to(facts: dict[str, Any]) -> None:
 
 def test_what_the_facts_lack_is_left_out(facts: dict[str, Any]) -> None:
     """Facts without the parts that came later still make a page."""
-    for name in ("maturity", "ready", "early", "looks", "support"):
+    for name in ("terms", "maturity", "ready", "early", "looks", "support", "sources", "pre_rule", "plan", "matches"):
         facts.pop(name, None)
     assert "What it rests on" in text(page(facts)) and "What it rests on" in markdown(facts)
+
+
+def test_the_terms_are_told(facts: dict[str, Any]) -> None:
+    """What was agreed beforehand stands under the request: allowance, bar, margins, clusters and level."""
+    facts["terms"] |= {"allowance": 0.5, "min_precision": None, "margin_value": 0.02, "margin_insults": 0.0}
+    for shown in (text(page(facts)), markdown(facts)):
+        assert "ADD may raise 50 % as many alerts as the rule, and must exceed its own share of fraud." in shown
+        assert "REPLACE: as many alerts, may lose 2 % of the value and add 0 % of the insults." in shown
+        assert "Either needs 10 fraud clusters; intervals are of 95 %." in shown

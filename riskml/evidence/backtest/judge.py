@@ -35,12 +35,13 @@ from riskml.evidence.backtest.panels import Early, Immature, Week, weeks, young
 from riskml.evidence.backtest.prerule import PreRule, pre_rule
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
 from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
-from riskml.evidence.backtest.rule_fields import rule_fields
 from riskml.evidence.backtest.routes import Source, doubted, sources
+from riskml.evidence.backtest.rule_fields import rule_fields
 from riskml.evidence.backtest.segments import Segment, Threat, guarded, segments, threats
 from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.support import Support, support
 from riskml.evidence.backtest.swap import Saved, SwapRow, saved, swap_table
+from riskml.evidence.backtest.terms import Terms, terms
 from riskml.evidence.backtest.traits import kinds, values
 from riskml.evidence.backtest.verdict import Verdict, plain
 from riskml.evidence.backtest.waiting import Ready, nothing, nothing_matured, postponed, ready, unspent, waits
@@ -114,6 +115,7 @@ class Backtest:
 
     threat: str
     question: str
+    terms: Terms
     headline: str
     exit_code: int
     as_of: str
@@ -245,6 +247,7 @@ def backtest(
     return Backtest(
         threat=recipe.threat.name,
         question=spec.question,
+        terms=terms(spec),
         headline=headline(asked, other),
         exit_code=int(asked.exit_code),
         as_of=iso(windows.as_of),
