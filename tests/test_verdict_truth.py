@@ -16,6 +16,7 @@ import pytest
 
 from riskml.evidence.backtest.add import judge_add
 from riskml.evidence.backtest.replace import judge_replace, measure
+from riskml.evidence.backtest.routes import doubted
 from riskml.evidence.backtest.swap import saved
 from riskml.evidence.backtest.units import Units
 from riskml.recipe.spec import Backtest
@@ -128,6 +129,19 @@ def test_frauds_found_through_the_models_own_alerts_earn_it_nothing() -> None:
     for _, world in worlds((Shape(control="off", claims=0.4),), 10):
         units = world.relabelled(shadowed(world), shadow="alert").units()
         assert measure(units, SPEC) == measure(world.units(), SPEC)
+
+
+def test_the_same_labels_declared_independent_are_caught() -> None:
+    """A route that leaks what the model alerted on, planted as independent, would pass; it is seen and nothing does."""
+    leaked = 0
+    for _, world in worlds((Shape(control="off", claims=0.2),), 10):
+        planted = world.relabelled(shadowed(world), shadow="independent")
+        verdict, found = judge_replace(planted.units(), SPEC, DAYS)
+        leaked += found.value.low > 0
+        assert [source.follows for source in planted.sources() if source.name == "shadow"] == ["model"]
+        assert doubted(verdict, planted.sources()).word == "INCONCLUSIVE"
+        assert doubted(verdict, world.sources()) is verdict
+    assert leaked >= 8
 
 
 def test_worse_models_fail_where_outcomes_are_seen() -> None:

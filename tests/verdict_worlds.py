@@ -20,6 +20,7 @@ import pandas as pd
 from riskml.data.labels import label_log
 from riskml.data.split import Windows
 from riskml.evidence.backtest.log import Points, sample
+from riskml.evidence.backtest.routes import Source, sources
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.rule import incumbent
 from riskml.recipe.spec import DAY, Backtest, Episode, Events, Labels, Recipe, Rule, Threat
@@ -77,6 +78,13 @@ class World:
         points = Points(*self.lines, None, 1.0, "rule")
         log = label_log(recipe, self.tables)
         return sample(recipe, self.tables, log, windows, inc, points, self.margins, {}).units
+
+    def sources(self) -> tuple[Source, ...]:
+        """What the backtest thinks of the sources of independent labels."""
+        inc = incumbent(self.recipe, self.tables)
+        assert inc is not None
+        log, held = label_log(self.recipe, self.tables), inc.fired & ~(inc.released & inc.enforced)
+        return sources(log, DAYS * DAY + GAP, np.arange(len(self.margins)), self.margins >= self.lines[0], held)
 
     def relabelled(self, labels: pd.DataFrame, **routes: str) -> World:
         """The same world with other labels, and routes declared anew."""
