@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 VOLUME_LIMIT = 1.10  # a volume ratio wholly above this is not the comparison that was asked for
+EQUAL = 0.10  # what the recipe matches by counts as equal within this share of the rule's
 LARGE = 0.10  # a cluster with more than this share of frauds is resampled one entity at a time instead
 
 Floats = npt.NDArray[np.float64]
@@ -197,11 +198,16 @@ def _interval(reading: Reading, name: str, told: Control) -> Interval:
 
 
 def judge_replace(units: Units, spec: Backtest, days: float) -> tuple[Verdict, Evidence]:
-    """The verdict on REPLACE over ``days`` of matured, eligible decisions."""
+    """The verdict on REPLACE over ``days`` of matured, eligible decisions.
+
+    What the recipe matches by is equal by intent, so it may differ by ``EQUAL`` either way; more than that is shown or
+    the answer stays open.
+    """
     found = measure(units, spec)
     caught = float(units.fraud_low[units.rule] @ units.value[units.rule])
     insulted = float((1 - units.fraud_high[units.rule]).clip(0).sum())
-    room_value, room_insults = spec.margin_value * caught, spec.margin_insults * insulted
+    room_value = max(spec.margin_value, EQUAL * (spec.match == "value")) * caught
+    room_insults = max(spec.margin_insults, EQUAL * (spec.match == "insults")) * insulted
     blockers = _blockers(units, spec, found)
     lost = found.value.high < -room_value
     insulting = found.insults.low > room_insults
@@ -213,12 +219,19 @@ def judge_replace(units: Units, spec: Backtest, days: float) -> tuple[Verdict, E
         word = v.FAIL
         reasons = ["it catches less value than the rule"] * lost + ["it insults more customers"] * insulting
     elif kept and gained:
-        word, reasons = v.PASS, ["value caught is up and insults are not"]
+        word, reasons = v.PASS, [_gain(found)]
     else:
         word, reasons = v.INCONCLUSIVE, _open_reasons(found, room_value, room_insults)
     numbers = {"value": found.value, "frauds": found.frauds, "insults": found.insults, "volume": found.volume}
     settle = _settle(units, spec, found, days) if word == v.INCONCLUSIVE else Settle()
     return Verdict("replace", word, tuple(reasons), numbers, settle), found
+
+
+def _gain(found: Evidence) -> str:
+    """What a PASS rests on: a gain in one of the two, and the other no worse or as equal as the match has it."""
+    if found.value.low > 0:
+        return "value caught is up and insults are " + ("not" if found.insults.high <= 0 else "about equal")
+    return "insults are down and value caught is " + ("not" if found.value.low >= 0 else "about equal")
 
 
 def _blockers(units: Units, spec: Backtest, found: Evidence) -> list[str]:

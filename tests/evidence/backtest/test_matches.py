@@ -16,10 +16,12 @@ from riskml.errors import DataError, StaleError
 from riskml.evidence.backtest import Backtest, backtest
 from riskml.evidence.backtest.log import operating_points
 from riskml.evidence.backtest.matches import WAYS, _known, _line, freeze_matches, matched
+from riskml.evidence.backtest.replace import judge_replace
 from riskml.evidence.backtest.units import Units, pack
 from riskml.evidence.rule import incumbent
 from riskml.learning.threshold import freeze
 from riskml.recipe.spec import DAY, Episode, Recipe
+from riskml.recipe.spec import Backtest as Spec
 from tests.evidence.backtest.test_judge import recipe, world
 
 
@@ -163,3 +165,34 @@ def test_the_line_of_alerts_is_kept_when_another_way_decides() -> None:
     )
     found = replace(spec, backtest=replace(spec.backtest, match="alerts"))
     assert operating_points(found, tables, windows, log, inc, 7.0, margins).alerts == 7.0
+
+
+def swapped(model_only: tuple[int, int], rule_only: tuple[int, int]) -> Units:
+    """200 frauds and 300 goods that both alert on, and (frauds, goods) that one side alone does; all were seen."""
+    sizes = [
+        (200, 1, 1, 1),
+        (300, 1, 1, 0),
+        (model_only[0], 1, 0, 1),
+        (model_only[1], 1, 0, 0),
+        (rule_only[0], 0, 1, 1),
+    ]
+    sizes += [(rule_only[1], 0, 1, 0)]
+    model, rule, fraud = (np.repeat([row[i] for row in sizes], [row[0] for row in sizes]) for i in (1, 2, 3))
+    score = model.astype(float)
+    return units(score, rule.astype(bool), model=model.astype(bool), fraud=fraud.astype(np.int8))
+
+
+def test_what_is_matched_may_be_equal_and_the_other_must_gain() -> None:
+    """At equal value fewer insults pass, at equal insults more value; at equal alerts neither is enough alone."""
+    fewer = swapped((30, 20), (30, 200))
+    words = {way: judge_replace(fewer, Spec(match=way), 28.0)[0] for way in WAYS}  # type: ignore[arg-type]
+    assert {way: found.word for way, found in words.items()} == {
+        "alerts": "INCONCLUSIVE", "insults": "INCONCLUSIVE", "value": "PASS",
+    }  # fmt: skip
+    assert words["value"].reasons == ("insults are down and value caught is about equal",)
+    more = swapped((90, 30), (20, 30))
+    words = {way: judge_replace(more, Spec(match=way), 28.0)[0] for way in WAYS}  # type: ignore[arg-type]
+    assert words["insults"].word == "PASS" and words["alerts"].word == words["value"].word == "INCONCLUSIVE"
+    assert words["insults"].reasons == ("value caught is up and insults are about equal",)
+    lost = swapped((5, 5), (90, 200))
+    assert judge_replace(lost, Spec(match="value"), 28.0)[0].word == "FAIL"
