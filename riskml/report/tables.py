@@ -76,7 +76,7 @@ def weeks(facts: Mapping[str, Any], noun: str) -> Grid:
         "Money and good customers: model less rule; a range where outcomes were not seen. One week decides nothing."
     )
     head = ("Week from", "Model alerts", "Rule alerts", "Frauds seen", "Fraud money", "Good customers")
-    return Grid("Week by week", caption, (*head[:2], spoken("Rule alerts", noun), *head[3:]), tuple(rows))
+    return Grid("Week by week", spoken(caption, noun), (*head[:2], spoken("Rule alerts", noun), *head[3:]), tuple(rows))
 
 
 def between(line: Mapping[str, Any], name: str) -> str:

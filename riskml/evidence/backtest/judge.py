@@ -34,7 +34,7 @@ from riskml.evidence.backtest.money import NetValue, net_value
 from riskml.evidence.backtest.panels import Early, Immature, Week, weeks, young
 from riskml.evidence.backtest.prerule import PreRule, pre_rule
 from riskml.evidence.backtest.replace import Evidence, judge_replace, largest_cluster, measure
-from riskml.evidence.backtest.rival import Opponent, Rival, rival_facts, spoken, stand_in
+from riskml.evidence.backtest.rival import Opponent, Rival, beside, rival_facts, spoken, stand_in
 from riskml.evidence.backtest.routes import Source, doubted, sources
 from riskml.evidence.backtest.rule_fields import rule_fields
 from riskml.evidence.backtest.segments import Segment, Threat, guarded, segments, threats
@@ -205,8 +205,8 @@ def backtest(
         way = recipe.backtest.match
         raise StaleError(f"the model's threshold was not frozen to match by {way}", "run `riskml train` again")
     policies = _policies(recipe, tables, log, windows, inc, points)
-    if opponent is not None and logged is not None:
-        policies["rule of the log"] = logged.fired
+    if opponent is not None:
+        policies = beside(policies, logged)
     subject = _subject(recipe, tables, opponent)
     later = ready(windows, inc.since, clock.used, recipe.train.test)
     idle = later is not None and nothing_matured(windows, inc, time, recipe.backtest.sign_off)

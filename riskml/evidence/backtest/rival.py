@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from riskml.recipe.rulefile import RuleFile
     from riskml.recipe.spec import Recipe
 
-__all__ = ["Kind", "Opponent", "Rival", "rival_facts", "spoken", "stand_in"]
+__all__ = ["Kind", "Opponent", "Rival", "beside", "rival_facts", "spoken", "stand_in"]
 
 Kind = Literal["rule", "rule file", "release"]
 Bools = npt.NDArray[np.bool_]
 
 _AGE = 100 * 365 * DAY  # no decision is waited for that long; such a date is a slip
+_LOGGED = "rule of the log"
 _NOUN: Mapping[Kind, str] = {"rule": "rule", "rule file": "rival rule", "release": "champion"}
 
 
@@ -178,8 +179,18 @@ def rival_facts(
     )
 
 
+def beside(policies: Mapping[str, Bools], logged: Incumbent | None) -> dict[str, Bools]:
+    """Simple policies beside a rival: those made from the log's rule say so, and the rule itself stands among them."""
+    names = {"rule re-tuned": f"{_LOGGED}, re-tuned", "model on the rule's fields": f"model on fields of the {_LOGGED}"}
+    found = {names.get(name, name): alerts for name, alerts in policies.items()}
+    return found if logged is None else found | {_LOGGED: logged.fired}
+
+
 def spoken(text: str, noun: str) -> str:
-    """A sentence written of the rule, said of another incumbent: "the rule-only alerts" of the "champion"."""
+    """A sentence written of the rule, said of another incumbent: "rule-only alerts" are then "champion-only alerts".
+
+    What is said of the "rule of the log" stays.
+    """
     if noun == "rule":
         return text
 
@@ -187,7 +198,7 @@ def spoken(text: str, noun: str) -> str:
         word = noun.split()[0] if found[2] else noun
         return (word.capitalize() if found[1] == "Rule" else word) + (found[2] or "")
 
-    return re.sub(r"\b([Rr]ule)\b(-only\b)?", said, text)
+    return re.sub(r"\b([Rr]ule)\b(?! of the log\b)(-only\b)?", said, text)
 
 
 def _unruled(n: int) -> Incumbent:

@@ -67,9 +67,10 @@ def test_a_file_that_says_what_the_log_says_gives_the_same_verdict(
     log, file = against(None, spec, chance=chance), against(rule(SAME), spec, chance=chance)
     ours, theirs = (plain(facts) for facts in (file, log))
     assert isinstance(ours, dict) and isinstance(theirs, dict)
-    extra = {row["name"] for row in ours["baselines"]} - {row["name"] for row in theirs["baselines"]}
-    assert extra == {"rule of the log"}
-    ours["baselines"] = [row for row in ours["baselines"] if row["name"] not in extra]
+    assert ours["baselines"].pop()["name"] == "rule of the log"
+    for mine, row in zip(ours["baselines"], theirs["baselines"], strict=True):
+        assert mine["name"] == row["name"] or "rule of the log" in mine["name"]
+        mine["name"] = row["name"]
     said = str(ours).replace("rival rule", "rule").replace("rival-only", "rule-only")
     for name in set(theirs) - {"rival", "notes", "hashes", "plan", "pre_rule"}:
         assert ours[name] == theirs[name] or name in ("judgement", "headline", "flips"), name
@@ -100,6 +101,7 @@ def test_reasons_speak_of_the_rival() -> None:
     assert spoken("the rule's 3 rule-only alerts", "rival rule") == "the rival rule's 3 rival-only alerts"
     assert spoken("Rule-only alerts of the rule", "rival rule") == "Rival-only alerts of the rival rule"
     assert spoken("the rule's", "rule") == "the rule's"
+    assert spoken("The rule of the log and the rule", "champion") == "The rule of the log and the champion"
 
 
 def test_a_champion_alerts_at_its_own_threshold_on_days_it_did_not_know() -> None:
