@@ -5,7 +5,7 @@ In go the facts of a backtest; out come sentences. A fact that is absent is left
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from riskml.evidence.backtest.control_words import lines
@@ -17,13 +17,23 @@ from riskml.report.facts import interval
 from riskml.report.segments import small, worst
 from riskml.report.tables import between
 
-__all__ = ["grounds", "planned", "sensitivities"]
+__all__ = ["grounds", "planned", "sensitivities", "weakest"]
 
 
 def grounds(facts: Mapping[str, Any], noun: str) -> list[str]:
-    """The sentences of the first page."""
-    said = [_counted(facts), *_matured(facts), *_stopped(facts), *_before(facts), _clusters(facts), *_worst(facts)]
-    said += [line for line in (worst(facts, noun), small(facts), *_looks(facts)) if line]
+    """What counts, how old it is, what became of the rule's alerts, how frauds hang together; days before, and looks."""
+    said = [_counted(facts), *_matured(facts), *_stopped(facts), _clusters(facts)]
+    said += [*_before(facts), *_looks(facts)]
+    return _spoken(said, noun)
+
+
+def weakest(facts: Mapping[str, Any], noun: str) -> list[str]:
+    """Where the model does worst: a week, a segment."""
+    return _spoken([*_worst(facts), worst(facts, noun), small(facts)], noun)
+
+
+def _spoken(lines: Iterable[str], noun: str) -> list[str]:
+    said = [line for line in lines if line]
     spoke = [line if line.startswith("The rule of the log") else spoken(line, noun) for line in said]
     return [line.rstrip(".") + "." for line in spoke]
 

@@ -13,7 +13,7 @@ from riskml.errors import DataError
 from riskml.report.annex import annex
 from riskml.report.answers import GLOSSARY, Answer, answers, noun, request, terms
 from riskml.report.grid import Grid
-from riskml.report.grounds import grounds, planned, sensitivities
+from riskml.report.grounds import grounds, planned, sensitivities, weakest
 from riskml.report.tables import swap
 
 __all__ = ["SCHEMA", "markdown", "page"]
@@ -96,6 +96,7 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
         "swap": swap(facts, said),
         "lists": [
             ("What it rests on", ground),
+            ("Where it is weakest", weakest(facts, said)),
             ("What would change the answer", [*facts["flips"], *planned(facts)]),
             ("When to roll back, once it acts", facts["rollback"]),
             ("Notes", notes[:NOTES] + [f"{len(notes) - NOTES} more in the annex."] * (len(notes) > NOTES)),

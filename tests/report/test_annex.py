@@ -74,7 +74,7 @@ def test_a_match_that_could_not_be_drawn_says_why() -> None:
 
 
 def test_days_before_the_rule_are_told_or_refused() -> None:
-    """With a panel its value is a ground and a table; without one the reason is a ground and there is no table."""
+    """With a panel its value is told and a table; without one the reason is told and there is no table."""
     facts = backtest_facts("PASS")
     held = {"start": "2026-08-15T00:00:00Z", "end": "2026-09-11T00:00:00Z", "units": 8024, "frauds": 211}
     facts["pre_rule"] = held | {"assessable": True, "why": "Read it so.", "blocks": [], "evidence": facts["evidence"]}
