@@ -19,7 +19,7 @@ import numpy.typing as npt
 __all__ = ["Draws", "Sums", "quantiles", "resample"]
 
 _CELLS = 4_000_000  # draws x clusters held at once: 32 MB
-_EXACT = 4_000  # kinds of cluster up to which each draw is an exact multinomial; above it Poisson draws do
+_EXACT = 1_000  # kinds of cluster up to which each draw is an exact multinomial; above it Poisson draws do
 
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -124,17 +124,20 @@ def resample(columns: dict[str, Floats], groups: Int64, draws: int, seed: int) -
     """
     names = tuple(columns)
     codes = np.atleast_2d(groups)
-    matrix = np.stack([columns[name] for name in names], axis=1) if codes.size else np.zeros((0, len(names)))
-    rows = np.flatnonzero(matrix.any(axis=1))
-    matrix, point = matrix[rows], matrix.sum(axis=0)
+    some = np.zeros(codes.shape[1], bool)
+    for column in columns.values():
+        some |= column != 0
+    rows = np.flatnonzero(some)
+    matrix = np.array([columns[name][rows] for name in names]).reshape(len(names), len(rows))
+    point = matrix.sum(axis=1)
     counts = [int(way.max(initial=-1)) + 1 for way in codes]
     sums = [_sums(matrix, way[rows], count) for way, count in zip(codes, counts, strict=True)]
     if len(sums) > 1:
-        unit = np.maximum((matrix**2).sum(axis=0), 1e-300)
+        unit = np.maximum((matrix**2).sum(axis=1), 1e-300)
         sums.sort(key=lambda way: -float((way.many @ (way.totals**2 / unit)).sum()))
         for size in range(2, len(codes) + 1):
-            for some in combinations(codes[:, rows], size):
-                sums.append(_sums(matrix, _common(some), max(counts), size))
+            for several in combinations(codes[:, rows], size):
+                sums.append(_sums(matrix, _common(several), max(counts), size))
     first, rng = sums[0], np.random.default_rng(seed)
     if not len(rows):
         return Draws(names, point, np.tile(point, (draws, 1)), tuple(sums))
@@ -143,9 +146,9 @@ def resample(columns: dict[str, Floats], groups: Int64, draws: int, seed: int) -
 
 
 def _sums(matrix: Floats, codes: Int64, count: int, ways: int = 1) -> Sums:
-    """Sums of ``matrix`` [rows, columns] by cluster."""
+    """Sums of ``matrix`` [columns, rows] by cluster."""
     used, inverse = np.unique(codes, return_inverse=True)
-    columns = [np.bincount(inverse, column, len(used)) for column in matrix.T]
+    columns = [np.bincount(inverse, column, len(used)) for column in matrix]
     totals: Floats = np.stack(columns, axis=1) if columns else np.zeros((len(used), 0))
     many = np.ones(len(used))
     if len(used) > _EXACT:

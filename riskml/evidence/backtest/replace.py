@@ -83,7 +83,16 @@ def signs(confidence: float) -> int:
 
 
 def columns(units: Units) -> dict[str, Floats]:
-    """Per-unit contributions to the differences, in their least and greatest reading."""
+    """Per-unit contributions to the differences, in their least and greatest reading; 0 where nobody alerts."""
+    rows = np.flatnonzero(units.model | units.rule)
+    found = {}
+    for name, part in _signed(units.take(rows)).items():
+        found[name] = np.zeros(len(units))
+        found[name][rows] = part
+    return found
+
+
+def _signed(units: Units) -> dict[str, Floats]:
     low, high = units.fraud_low, units.fraud_high
     sign = units.model.astype(np.int8) - units.rule.astype(np.int8)
     least = np.where(sign > 0, low, np.where(sign < 0, -high, 0.0))
