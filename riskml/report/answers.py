@@ -46,7 +46,7 @@ GLOSSARY = (
     ("Value", "the money of frauds."),
     ("Release, control release", "an alert of the rule that was let through by chance, to see how it ends."),
     ("Alert label", "an outcome that reviewers found because of an alert."),
-    ("Rule-only alert", "one that the rule raises and the model would not."),
+    ("Rule-only alert", "one that the rule, or what stands in its place, raises and the model would not."),
     ("Fraud cluster", "frauds that share a customer, device or address; they come and go together."),
     ("Effective", "counted for less where a few large ones dominate."),
     ("Independent report", "one that neither the rule nor an alert brought about, such as a customer's claim."),

@@ -21,7 +21,7 @@ __all__ = ["grounds", "planned", "sensitivities", "weakest"]
 
 
 def grounds(facts: Mapping[str, Any], noun: str) -> list[str]:
-    """What counts, how old it is, what became of the rule's alerts, how frauds hang together; days before, and looks."""
+    """What counts, how old it is, what became of the rule's alerts, how frauds hang together, and looks so far."""
     said = [_counted(facts), *_matured(facts), *_stopped(facts), _clusters(facts)]
     said += [*_before(facts), *_looks(facts)]
     return _spoken(said, noun)
@@ -108,7 +108,8 @@ def _stopped(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{who} fired on {rule['fired']:,} decisions; {rule['released']:,} let through, the rest stopped."
     if held is None or not held["alerts"]:
         return
-    line = f"Rule-only alerts: {held['alerts']:,} episodes, of which {held['told']:,} have a known outcome"
+    alone = str(facts["rival"]["noun"]).split()[0].capitalize()
+    line = f"{alone}-only alerts: {held['alerts']:,} episodes, of which {held['told']:,} have a known outcome"
     if 0 < held["effective"] < 0.9 * held["seen"]:
         line += f" (chances differ, so they are worth {held['effective']:.0f})"
     if held["gap_alerts"]:
@@ -123,7 +124,8 @@ def _before(facts: Mapping[str, Any]) -> Iterator[str]:
     if not found:
         return
     if not found["assessable"] or found["evidence"] is None:
-        yield f"Days before the rule was written are no help: {found['why'][:1].lower()}{found['why'][1:]}"
+        why = str(found["why"]).removeprefix("Not assessable: ")
+        yield f"Days before the rule was written are no help: {why[:1].lower()}{why[1:]}"
         return
     value = signed(interval(found["evidence"]["value"]))
     yield f"On days before the rule was written: fraud money caught {value}, model less rule. It decides nothing."
