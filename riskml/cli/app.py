@@ -252,7 +252,9 @@ def backtest(
             if plan_control and journey.opponent is not None:
                 raise UsageError("--plan-control releases alerts of the log's own rule", "leave the rival out")
             if vs_rule == "" and journey.recipe.rule is None:
-                raise UsageError(f"{recipe.name} names no rule to compare with", "describe it in a [rule] section")
+                raise UsageError(
+                    f"{recipe.name} names no rule to compare with", "describe it in a [rule] section, or give a FILE"
+                )
             return do_stage(journey, "backtest")
 
     return job
