@@ -103,3 +103,66 @@ def test_equal_clusters_are_drawn_as_one_kind() -> None:
     drawn = resample({"x": (np.arange(n) % 10 == 0) * 1.0, "n": np.ones(n)}, np.arange(n), 2000, 1)
     assert np.allclose(drawn["n"], n)
     assert drawn["x"].std() == pytest.approx((n * 0.1 * 0.9) ** 0.5, rel=0.06)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.integers(-3, 3)), min_size=2))
+def test_several_ways_sum_over_all_pairs_that_share_an_entity(rows: list[tuple[int, int, int, int]]) -> None:
+    """V1 + V2 + V3 - V12 - V13 - V23 + V123 is the sum of x_i x_j over pairs of rows that share any entity."""
+    *ways, x = (np.array(column) for column in zip(*rows, strict=True))
+    centre = np.append(x, -x).astype(np.float64)  # mirrored in clusters of their own, so that every mean is 0
+    groups = np.stack([np.append(way, way + 10) for way in ways])
+    drawn = resample({"x": centre}, groups, 3, 1)
+    found = sum(way.spread(np.ones(1))[0] * (1 if way.ways % 2 else -1) for way in drawn.sums)
+    pairs = sum(
+        centre[i] * centre[j]
+        for i in range(len(centre))
+        for j in range(len(centre))
+        if (groups[:, i] == groups[:, j]).any()
+    )
+    assert found == pytest.approx(pairs, abs=1e-9)
+
+
+def test_an_interval_by_two_ways_is_no_narrower_than_by_one() -> None:
+    """Where both ways tie rows together the interval is wider than by either; where they are one, the same."""
+    rng = np.random.default_rng(8)
+    one, two = rng.integers(0, 60, (2, 1500))
+    x = rng.normal(0, 1, 60)[one] + rng.normal(0, 1, 60)[two] + rng.normal(0, 1, 1500)
+    width = [np.ptp(resample({"x": x}, ways, 3000, 1).interval({"x": 1.0}, 0.95)) for ways in (one, two)]
+    both = np.ptp(resample({"x": x}, np.stack([one, two]), 3000, 1).interval({"x": 1.0}, 0.95))
+    assert both > 1.2 * max(width)
+    same = np.ptp(resample({"x": x}, np.stack([one, one]), 3000, 1).interval({"x": 1.0}, 0.95))
+    assert same == pytest.approx(width[0], rel=0.02)
+
+
+def test_degrees_of_freedom_are_those_of_the_variance_drawn_again() -> None:
+    """Twice the squared mean over the variance of many estimated variances; and a dominating cluster leaves two."""
+    rng = np.random.default_rng(9)
+    cells = rng.exponential(1, (4000, 40)) * rng.choice([-1, 1], (4000, 40))
+    variances = (cells**2).sum(axis=1)
+    true = 2 * variances.mean() ** 2 / variances.var()
+    many = resample({"x": cells.ravel()}, np.arange(cells.size), 3, 1).sums[0].spread(np.ones(1))[1]
+    assert many / 4000 == pytest.approx(true, rel=0.1)
+    lone = resample({"x": np.r_[100.0, np.ones(50)]}, np.arange(51), 3, 1)
+    assert lone.sums[0].spread(np.ones(1))[1] == pytest.approx(2.0, abs=0.2)
+
+
+def test_intervals_stretch_as_students_t_does() -> None:
+    """Ten equal clusters stretch by t over z at their freedom; very many leave the percentiles as they are."""
+    x = np.tile([1.0, -1.0, 2.0, -2.0, 0.5], 2)
+    few = resample({"x": x}, np.arange(10), 2000, 1)
+    free = few.sums[0].spread(np.ones(1))[1]
+    assert few.stretch({"x": 1.0}, 0.95) == pytest.approx(_student(free) / 1.959964, rel=1e-3)
+    low, high = quantiles(few["x"], 0.95)
+    wide = few.interval({"x": 1.0}, 0.95)
+    more = few.stretch({"x": 1.0}, 0.95)
+    assert wide == pytest.approx((1 + more * (low - 1), 1 + more * (high - 1)))
+    many = resample({"x": np.tile(x, 500)}, np.arange(5000), 10, 1)
+    assert many.stretch({"x": 1.0}, 0.95) == pytest.approx(1, abs=1e-3)
+
+
+def _student(free: float) -> float:
+    """The 97.5 % point by bisection over a plain integral of the density."""
+    t = np.linspace(0, 60, 600_001)
+    density = (1 + t**2 / free) ** (-(free + 1) / 2)
+    below = np.cumsum(density) / density.sum()
+    return float(t[np.searchsorted(below, 0.95)])
