@@ -15,7 +15,7 @@ from riskml.evidence.backtest.words import count, money, percent, signed, span, 
 from riskml.report.facts import interval, number, share
 from riskml.report.grid import Cell, marked
 
-__all__ = ["GLOSSARY", "Answer", "answers", "request", "terms"]
+__all__ = ["GLOSSARY", "Answer", "answers", "level", "noun", "request", "stamp", "terms"]
 
 TITLES = {"replace": "The model in place of the rule", "add": "The model beside the rule"}
 ALLOWS = {
@@ -98,11 +98,21 @@ def terms(facts: Mapping[str, Any]) -> str:
     add = f"ADD may raise {percent(held['allowance'])} as many alerts as the {said}, and must exceed {bar}"
     even = MATCHES.get(str(held["match"]), str(held["match"]))
     replace = f"REPLACE: {even}, may lose {loss} of the value and add {more} of the insults"
-    return f"{add}. {replace}. Either needs {held['min_clusters']:,} fraud clusters; intervals are of {_level(facts)}."
+    return f"{add}. {replace}. Either needs {held['min_clusters']:,} fraud clusters; intervals hold at {level(facts)}."
 
 
-def _level(facts: Mapping[str, Any]) -> str:
-    return percent(number(facts["confidence"]))
+def level(facts: Mapping[str, Any]) -> str:
+    """How sure the intervals are: '95 %', '97.5 %'."""
+    return f"{100 * number(facts['confidence']):.4g} %"
+
+
+def stamp(facts: Mapping[str, Any]) -> str:
+    """Which look at the data this is."""
+    found = facts.get("looks") or {}
+    return {
+        "sign-off": f"sign-off, look {found.get('look')}",
+        "development": "development look: the days kept for sign-off stay sealed",
+    }.get(str(found.get("part")), "page to sign")
 
 
 def noun(facts: Mapping[str, Any]) -> str:

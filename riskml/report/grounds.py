@@ -13,6 +13,7 @@ from riskml.evidence.backtest.examples import FILE as EXAMPLES
 from riskml.evidence.backtest.rival import spoken
 from riskml.evidence.backtest.verdict import INCONCLUSIVE
 from riskml.evidence.backtest.words import percent, signed
+from riskml.report.answers import level
 from riskml.report.facts import interval
 from riskml.report.segments import small, worst
 from riskml.report.tables import between
@@ -51,8 +52,9 @@ def sensitivities(facts: Mapping[str, Any], noun: str) -> list[str]:
     if facts["rule"]["agreement"] is not None:
         said.append(f"The rule's text agrees with its log on {percent(facts['rule']['agreement'])} of decisions.")
     ways = ", by ".join(facts["evidence"]["ways"])
-    level = percent(facts["confidence"])
-    said.append(f"Intervals hold {level} of the time; both sides are redrawn together, in whole clusters by {ways}.")
+    said.append(
+        f"Intervals hold {level(facts)} of the time; both sides are redrawn together, in whole clusters by {ways}."
+    )
     rank = facts["ranking"]
     if rank["roc_auc"] is not None:
         said.append(

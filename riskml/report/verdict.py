@@ -11,7 +11,7 @@ from typing import Any
 
 from riskml.errors import DataError
 from riskml.report.annex import annex
-from riskml.report.answers import GLOSSARY, Answer, answers, noun, request, terms
+from riskml.report.answers import GLOSSARY, Answer, answers, noun, request, stamp, terms
 from riskml.report.grid import Grid
 from riskml.report.grounds import grounds, planned, sensitivities, weakest
 from riskml.report.tables import swap
@@ -41,7 +41,12 @@ def markdown(facts: Mapping[str, Any]) -> str:
     """The same page as Markdown."""
     view = _view(facts)
     first = view["answers"][0]
-    lines = [f"# {first.word}: {first.sentence}", "", f"{_escape(str(facts['threat']))} · verdict of {view['day']}", ""]
+    lines = [
+        f"# {first.word}: {first.sentence}",
+        "",
+        f"{_escape(str(facts['threat']))} · verdict of {view['day']} · {view['stamp']}",
+        "",
+    ]
     lines += [f"**Request.** {_escape(view['request'])}", ""]
     lines += [f"**Terms.** {_escape(view['terms'])}", ""] if view["terms"] else []
     for answer in view["answers"]:
@@ -90,6 +95,7 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
     notes = [note for note in facts["notes"] if note.rstrip(".") + "." not in ground]
     return {
         "day": str(facts["as_of"])[:10],
+        "stamp": stamp(facts),
         "request": request(facts),
         "terms": terms(facts),
         "answers": answers(facts),

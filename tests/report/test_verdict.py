@@ -186,4 +186,20 @@ def test_the_terms_are_told(facts: dict[str, Any]) -> None:
     for shown in (text(page(facts)), markdown(facts)):
         assert "ADD may raise 50 % as many alerts as the rule, and must exceed its own share of fraud." in shown
         assert "REPLACE: as many alerts, may lose 2 % of the value and add 0 % of the insults." in shown
-        assert "Either needs 10 fraud clusters; intervals are of 95 %." in shown
+        assert "Either needs 10 fraud clusters; intervals hold at 95 %." in shown
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        ({"part": "whole", "look": None}, "page to sign"),
+        ({"part": "development", "look": None}, "development look: the days kept for sign-off stay sealed"),
+        ({"part": "sign-off", "look": 2}, "sign-off, look 2"),
+    ],
+)
+def test_the_page_says_which_look_it_is(facts: dict[str, Any], look: dict[str, Any], said: str) -> None:
+    """A development look cannot be mistaken for the sign-off, and the level shown is that of this look."""
+    facts["looks"] |= look
+    facts["confidence"] = 0.975
+    for shown in (text(page(facts)), markdown(facts)):
+        assert said in shown and "intervals hold at 97.5 %." in shown
