@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from riskml.data.labels import label_log
 from riskml.errors import DataError
-from riskml.evidence.backtest import Backtest, backtest
+from riskml.evidence.backtest import backtest
 from riskml.evidence.backtest.ledger import Request, read
-from riskml.recipe.spec import DAY, Recipe
+from riskml.recipe.spec import DAY
 from tests.evidence.backtest.test_judge import END, TEST, judge_world, recipe, world
 
 CUT = END - 12 * DAY
 SPEC = recipe(sign_off=12 * DAY, segments=("fired",))
 SEEN = ("headline", "counts", "points", "add", "replace", "evidence", "swap", "saved", "baselines", "weeks", "ranking")
 SEEN += ("matches", "segments", "threats", "looks", "flips", "rollback", "net_value", "day_blocks")
-
-
-def judged(spec: Recipe, tables: Any, margins: np.ndarray, windows: Any, sign_off: Request | None = None) -> Backtest:
-    """As ``judge_world``, with a request to open the seal."""
-    taken: list[Any] = []
-
-    def keep(*args: Any) -> Any:
-        taken.extend(args)
-        raise InterruptedError
-
-    import tests.evidence.backtest.test_judge as judge
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "backtest", keep)
-        with pytest.raises(InterruptedError):
-            judge_world(spec, tables, margins, windows)
-    return backtest(*taken, sign_off=sign_off)
 
 
 def test_nothing_sealed_moves_a_development_verdict() -> None:
@@ -59,7 +41,7 @@ def test_sign_off_judges_the_sealed_days_alone(tmp_path: Path) -> None:
     """Its counts are those of the sealed days, its intervals hold at its own level, its line is the same."""
     tables, margins, windows, _ = world(chance=0.8)
     ask = Request(tmp_path / "ledger.jsonl", 5)
-    facts = judged(SPEC, tables, margins, windows, ask)
+    facts = judge_world(SPEC, tables, margins, windows, sign_off=ask)
     time = tables.events.time
     assert facts.counts.test == ((time >= CUT) & (time < END)).sum() and facts.counts.days == pytest.approx(12)
     assert facts.confidence == facts.looks.confidence == pytest.approx(0.975)
@@ -67,7 +49,7 @@ def test_sign_off_judges_the_sealed_days_alone(tmp_path: Path) -> None:
     assert facts.points == plain.points and facts.hashes["backtest"] == SPEC.digest("backtest")
     (entry,) = read(ask.ledger)
     assert (entry.start, entry.end, entry.at, entry.model) == (CUT, END, 5, "m")
-    inner = judged(recipe(sign_off=12 * DAY, segments=("fired",), confidence=0.975), tables, margins, windows)
+    inner = judge_world(recipe(sign_off=12 * DAY, segments=("fired",), confidence=0.975), tables, margins, windows)
     assert inner.looks.part == "development" and len(read(ask.ledger)) == 1
 
 
@@ -75,10 +57,12 @@ def test_other_labels_or_another_question_are_another_look(tmp_path: Path) -> No
     """The ledger tells subjects apart by data and recipe."""
     tables, margins, windows, _ = world(chance=0.8)
     ask = Request(tmp_path / "ledger.jsonl", 5)
-    looks = [judged(SPEC, tables, margins, windows, ask).looks.look for _ in range(2)]
+    looks = [judge_world(SPEC, tables, margins, windows, sign_off=ask).looks.look for _ in range(2)]
     tables.fingerprint = "g" * 8
-    looks.append(judged(SPEC, tables, margins, windows, ask).looks.look)
-    looks.append(judged(recipe(sign_off=12 * DAY, question="add"), tables, margins, windows, ask).looks.look)
+    looks.append(judge_world(SPEC, tables, margins, windows, sign_off=ask).looks.look)
+    looks.append(
+        judge_world(recipe(sign_off=12 * DAY, question="add"), tables, margins, windows, sign_off=ask).looks.look
+    )
     assert looks == [1, 1, 2, 3]
 
 
@@ -87,6 +71,6 @@ def test_an_incomplete_log_spends_no_look(tmp_path: Path) -> None:
     tables, margins, windows, _ = world()
     log = label_log(SPEC, tables)
     del tables.events.frame["action"]
-    with pytest.raises(DataError, match="INVALID: the log cannot carry a verdict: rule.action names `action`"):
+    with pytest.raises(DataError, match=r"INVALID: the log cannot carry a verdict: rule[.]action names `action`"):
         backtest(SPEC, tables, None, log, windows, None, sign_off=Request(tmp_path / "l", 1))  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir()) and len(margins)
