@@ -9,9 +9,10 @@ reached, the last one thinned at random. Quality is the precision, recall and fr
 rule alone and of the list; time is what a system takes from columns in memory to its list, on one thread. A further
 system is one entry of `SYSTEMS` and one function.
 
-Iguanas reads numbers only: nulls become -1, words one column each (the 20 most frequent). It searches its documented
-grid (XGBoost of depth 3, weights by amount, ten values of scale_pos_weight, every positive leaf); its rules are then
-picked as ours are: most fraud value within the budget on the earlier days, those correlated above 0.8 left out.
+Iguanas reads numbers only: nulls become -1, words one column each (the 20 most frequent). `iguanas` searches a wide
+grid (10 trees of depth 3, weights by amount, ten values of scale_pos_weight, every positive leaf), `iguanas_quick` the
+grid of its own quick start (5 trees of depth 2, five values, the best leaf). Its rules are then picked as ours are: most
+fraud value within the budget on the earlier days, those correlated above 0.8 left out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 MOST = 5
+PARTS = {"first": 1, "list": MOST}
 WORDS = 20
 
 
@@ -72,9 +75,8 @@ class Problem:
     columns: dict[str, tuple[np.ndarray, np.ndarray]]  # name: values on the earlier and on the later days
     earlier: Any
     later: Any
+    fraud: np.ndarray  # of the later events, by all that the log came to know: 1, 0 or -1 unknown
     per_day: float
-    features: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -110,18 +112,19 @@ def load(case: Case, public: Path | None, seed: int) -> Problem:
     parts = [terms(recipe, tables, table, part.rows) for part in (found.earlier, found.later)]
     named = [{term.text: term.values for term in part} for part in parts]
     columns = {name: (named[0][name], named[1][name]) for name in named[0] if name in named[1]}
-    return Problem(
-        (recipe, tables, log, inc, table, ask), columns, found.earlier, found.later, found.per_day, len(columns)
-    )
+    rows = found.later.rows
+    known = log.in_force(tables.as_of + 1)
+    fraud = np.where(known.route[rows] < 0, found.later.fraud, np.where(known.route[rows] == 3, -1, known.label[rows]))
+    return Problem((recipe, tables, log, inc, table, ask), columns, found.earlier, found.later, fraud, found.per_day)
 
 
 def _slice(path: Path, case: Case) -> Path:
-    """The public file cut to the case's days, with a day to spare on either side and history for features."""
+    """The public file cut to the case's days, with a month of history for features and a fortnight for labels."""
     import pandas as pd
 
     frame = pd.read_parquet(path)
     start = pd.Timestamp(case.since).tz_localize(None) - pd.Timedelta(days=30)
-    end = pd.Timestamp(case.as_of).tz_localize(None) + pd.Timedelta(days=1)
+    end = pd.Timestamp(case.as_of).tz_localize(None) + pd.Timedelta(days=14)
     kept = frame[(frame["TX_DATETIME"] >= start) & (frame["TX_DATETIME"] < end)]
     out = Path(tempfile.mkdtemp()) / path.name
     kept.to_parquet(out, index=False)
@@ -153,7 +156,7 @@ def by_riskml(problem: Problem, options: argparse.Namespace, folder: Path) -> Ru
     return Rules(texts, np.array(flags, bool).reshape(len(texts), len(problem.later.rows)), best)
 
 
-def by_iguanas(problem: Problem, options: argparse.Namespace, folder: Path) -> Rules:
+def by_iguanas(problem: Problem, options: argparse.Namespace, folder: Path, grid: str = "wide") -> Rules:
     """PayPal's iguanas in its own interpreter."""
     import pandas as pd
 
@@ -166,7 +169,7 @@ def by_iguanas(problem: Problem, options: argparse.Namespace, folder: Path) -> R
         folder / "earlier.npz", fraud=bad, value=problem.earlier.value, alerts=problem.per_day * problem.earlier.days
     )
     words = [options.iguanas, str(Path(__file__).resolve()), "--work", str(folder), "--repeats", str(options.repeats)]
-    words += ["--seed", str(options.seed)]
+    words += ["--seed", str(options.seed), "--grid", grid]
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | ONE_THREAD)
     if done.returncode:
         raise SystemExit(f"iguanas failed:\n{done.stderr[-2_000:]}")
@@ -174,7 +177,15 @@ def by_iguanas(problem: Problem, options: argparse.Namespace, folder: Path) -> R
     return Rules(answer["rules"], np.load(folder / "flags.npy"), answer["seconds"])
 
 
-SYSTEMS: dict[str, Callable[[Problem, argparse.Namespace, Path], Rules]] = {"riskml": by_riskml, "iguanas": by_iguanas}
+SYSTEMS: dict[str, Callable[[Problem, argparse.Namespace, Path], Rules]] = {
+    "riskml": by_riskml,
+    "iguanas": by_iguanas,
+    "iguanas_quick": partial(by_iguanas, grid="quick"),
+}
+GRIDS: dict[str, dict[str, Any]] = {
+    "wide": {"depth": 3, "trees": 10, "scales": np.logspace(0, 3, 10), "leaves": "all_positive"},
+    "quick": {"depth": 2, "trees": 5, "scales": np.logspace(0, 1, 5), "leaves": "max_gain"},
+}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -193,7 +204,7 @@ def encode(columns: dict[str, tuple[np.ndarray, np.ndarray]], part: int) -> dict
     return made
 
 
-def work(folder: Path, repeats: int, seed: int) -> None:
+def work(folder: Path, repeats: int, seed: int, grid: dict[str, Any]) -> None:
     """Run inside the other interpreter: generate, evaluate and pick, and leave the answer in ``folder``."""
     import polars as pl
     from iguanas.rule_evaluation import apply_rules, select_diverse_top_rules
@@ -209,12 +220,12 @@ def work(folder: Path, repeats: int, seed: int) -> None:
         began = time.perf_counter()
         weights = generate_weights(pl.Series("amount", np.maximum(value, 1e-3)))
         found = rule_grid_search_sequential(
-            XGBClassifier(max_depth=3, n_estimators=10, random_state=seed, n_jobs=1),
+            XGBClassifier(max_depth=grid["depth"], n_estimators=grid["trees"], random_state=seed, n_jobs=1),
             earlier,
             pl.Series(fraud.astype(np.int64)),
-            scale_pos_weights=np.logspace(0, 3, 10),
+            scale_pos_weights=grid["scales"],
             sample_weights_df=weights,
-            leaf_selection="all_positive",
+            leaf_selection=grid["leaves"],
         )
         texts = sorted(found["rule"].to_list())
         flags = apply_rules(earlier, texts)
@@ -245,9 +256,9 @@ def work(folder: Path, repeats: int, seed: int) -> None:
     (folder / "answer.json").write_text(json.dumps({"rules": rules, "seconds": best, "generated": len(texts)}))
 
 
-def judge(flags: np.ndarray, later: Any, alerts: float) -> dict[str, float]:
+def judge(flags: np.ndarray, problem: Problem, alerts: float) -> dict[str, float]:
     """Precision, recall and value share of the first ``alerts`` alerts, rules in order, the last one thinned."""
-    bad, told = later.fraud == 1, later.fraud >= 0
+    later, bad, told = problem.later, problem.fraud == 1, problem.fraud >= 0
     left, weight = alerts, np.zeros(len(bad))
     free = np.ones(len(bad), bool)
     for held in flags:
@@ -278,31 +289,35 @@ def compare(name: str, options: argparse.Namespace) -> dict[str, Any]:
     days = problem.later.days
     found: dict[str, Any] = {
         "events": len(problem.earlier.rows) + len(problem.later.rows),
-        "columns": problem.features,
-        "frauds": [int((part.fraud == 1).sum()) for part in (problem.earlier, problem.later)],
+        "columns": len(problem.columns),
+        "frauds": [int((problem.earlier.fraud == 1).sum()), int((problem.fraud == 1).sum())],
         "budget_per_day": problem.per_day,
         "systems": {},
         "ratios": {},
     }
     for system, rules in answers.items():
         found["systems"][system] = {"seconds": rules.seconds, "rules": rules.texts}
-    for part, most in (("first", 1), ("list", MOST)):
-        raised = [float(rules.flags[:most].any(axis=0).sum()) for rules in answers.values() if len(rules.texts)]
-        alerts = min([problem.per_day * days, *raised])
+    for part, most in PARTS.items():
         for system, rules in answers.items():
-            found["systems"][system][part] = judge(rules.flags[:most], problem.later, alerts)
-    ours = found["systems"]["riskml"]
-    for system in answers:
-        if system == "riskml":
-            continue
-        theirs = found["systems"][system]
-        ratios = {"time": theirs["seconds"] / ours["seconds"]}
-        for part in ("first", "list"):
-            for key in ("precision", "recall", "value"):
-                if theirs[part][key] > 0:
-                    ratios[f"{part}_{key}"] = ours[part][key] / theirs[part][key]
-        found["ratios"][system] = ratios
+            found["systems"][system][part] = judge(rules.flags[:most], problem, problem.per_day * days)
+    for system, rules in answers.items():
+        if system != "riskml":
+            found["ratios"][system] = {"time": rules.seconds / answers["riskml"].seconds}
+            found["ratios"][system] |= quality(answers["riskml"], rules, problem)
     return found
+
+
+def quality(ours: Rules, theirs: Rules, problem: Problem) -> dict[str, float]:
+    """Our precision, recall and value over theirs, at the alerts that both can raise within the budget."""
+    ratios = {}
+    for part, most in PARTS.items():
+        flags = [rules.flags[:most] for rules in (ours, theirs)]
+        alerts = min(problem.per_day * problem.later.days, *(float(one.any(axis=0).sum()) for one in flags))
+        mine, other = (judge(one, problem, alerts) for one in flags)
+        for key in ("precision", "recall", "value"):
+            if other[key] > 0:
+                ratios[f"{part}_{key}"] = mine[key] / other[key]
+    return ratios
 
 
 def main() -> None:
@@ -315,12 +330,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--grid", choices=list(GRIDS), default="wide", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work is not None:
-        work(options.work, options.repeats, options.seed)
+        work(options.work, options.repeats, options.seed, GRIDS[options.grid])
         return
     os.environ.update(ONE_THREAD)
-    options.systems = ["riskml", *(["iguanas"] if options.iguanas else [])]
+    options.systems = [name for name in SYSTEMS if options.iguanas or name == "riskml"]
     names = options.cases or [n for n, case in CASES.items() if case.public is None or options.public is not None]
     found = {name: compare(name, options) for name in names}
     ratios = {name: one["ratios"] for name, one in found.items()}

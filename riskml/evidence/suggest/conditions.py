@@ -48,13 +48,13 @@ def conditions(term: Term, fraud: Bools) -> Iterator[Condition]:
     """Every condition offered on one term; ``fraud`` [n] are the known frauds among the rows of its values."""
     null = _null(term)
     nulls = int(np.count_nonzero(null & fraud)) >= LEAST_FRAUDS
-    missing = f"({term.text}) is null" if term.kind == "truth" else f"{term.text} is null"
     for text, holds, side in _plain(term, fraud, null):
         yield Condition(text, holds, term.text, side, term.features)
         if nulls:
-            yield Condition(f"({text} or {missing})", holds | null, term.text, side, term.features)
+            yield Condition(f"({text} or {term.missing})", holds | null, term.text, side, term.features)
     if nulls:
-        yield Condition(missing, null, term.text, "null", term.features)
+        alone = f"({term.missing})" if " or " in term.unknown else term.missing
+        yield Condition(alone, null, term.text, "null", term.features)
 
 
 def _null(term: Term) -> Bools:

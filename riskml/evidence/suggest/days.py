@@ -54,6 +54,7 @@ class Part:
         start: microseconds UTC, inclusive.
         end: microseconds UTC, exclusive.
         young: share of events younger than ``matures_after`` at ``as_of``.
+        stopped: events the rule stopped, whose victims had nothing to claim.
     """
 
     rows: Int64
@@ -65,6 +66,7 @@ class Part:
     start: int
     end: int
     young: float
+    stopped: int
 
     @property
     def days(self) -> float:
@@ -83,6 +85,7 @@ class Part:
             "fraud_value": float(self.value[self.fraud == 1].sum()),
             "unknown": int((self.fraud == UNKNOWN).sum()),
             "rule_alerts": int(self.fired.sum()),
+            "rule_stopped": self.stopped,
             "young_share": self.young,
         }
 
@@ -125,7 +128,7 @@ def read_days(
     silent = np.where(stopped, UNKNOWN, GOOD if log.absent_good else UNKNOWN)
     fraud = np.where(now.route < 0, silent, np.where(now.route == RULE, UNKNOWN, now.label)).astype(np.int8)
     claimed = log.in_force(as_of, (INDEPENDENT,)).label == 1
-    columns = {"fraud": fraud, "claimed": claimed, "fired": _fired(incumbent, len(time))}
+    columns = {"fraud": fraud, "claimed": claimed, "fired": _fired(incumbent, len(time)), "stopped": stopped}
     earlier = _part(recipe, tables, columns, counted, start, cut, as_of)
     later = _part(recipe, tables, columns, counted, cut, as_of, as_of)
     _enough(recipe, earlier, as_of, since)
@@ -163,6 +166,7 @@ def _part(
         start=start,
         end=end,
         young=float(young.mean()) if len(rows) else 0.0,
+        stopped=int(np.count_nonzero(columns["stopped"][rows])),
     )
 
 

@@ -182,6 +182,11 @@ def _notes(recipe: Recipe, days: Days, chosen: list[Found]) -> Iterator[str]:
             f"{later.young:.0%} of the later events are younger than matures_after: frauds among them may not be known "
             "yet, so precision there can still rise and recall can move."
         )
+    if later.stopped:
+        yield (
+            f"The rule in force stopped {later.stopped:,} later events, which nobody could claim: recall and value are "
+            "of the frauds that got through, so they flatter candidates unlike that rule and wrong those like it."
+        )
     if not (later.fraud == 1).any():
         yield "No fraud is known in the later days, so they show alerts and nothing else."
     elif not later.claimed.any():

@@ -45,12 +45,19 @@ class Term:
         kind: "number", "time" (seconds), "text" or "truth" (a comparison of its own: 1, 0 or NaN).
         values: float64 with NaN for null, or objects with None, for the rows asked for [n].
         features: whether it reads a feature of the run, which ``[[rule.version]]`` cannot.
+        unknown: how a rule says that it is null; "" for its text and ``is null``.
     """
 
     text: str
     kind: str
     values: Array
     features: bool = False
+    unknown: str = ""
+
+    @property
+    def missing(self) -> str:
+        """The condition that it is null, to stand after ``or``."""
+        return self.unknown or f"{self.text} is null"
 
 
 def allowed_columns(recipe: Recipe, tables: Tables) -> tuple[str, ...]:
@@ -129,7 +136,9 @@ def _pairs(texts: list[Term]) -> list[Term]:
         if len(shared) < 2 or (a[both].isin(shared) & b[both].isin(shared)).mean() < _SAME:
             continue
         differ = np.where(both, (left.values != right.values).astype(np.float64), np.nan)
-        found.append(Term(f"{left.text} != {right.text}", "truth", differ, left.features or right.features))
+        gaps = [f"{side.text} is null" for side, known in ((left, a.notna()), (right, b.notna())) if not known.all()]
+        text = f"{left.text} != {right.text}"
+        found.append(Term(text, "truth", differ, left.features or right.features, " or ".join(gaps)))
     return found
 
 
