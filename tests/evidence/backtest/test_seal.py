@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from riskml.data.labels import label_log
 from riskml.errors import DataError
 from riskml.evidence.backtest import backtest
+from riskml.evidence.backtest.judge import _subject
 from riskml.evidence.backtest.ledger import Request, read
 from riskml.recipe.spec import DAY
 from tests.evidence.backtest.test_judge import END, TEST, judge_world, recipe, world
@@ -53,17 +56,13 @@ def test_sign_off_judges_the_sealed_days_alone(tmp_path: Path) -> None:
     assert inner.looks.part == "development" and len(read(ask.ledger)) == 1
 
 
-def test_other_labels_or_another_question_are_another_look(tmp_path: Path) -> None:
-    """The ledger tells subjects apart by data and recipe."""
-    tables, margins, windows, _ = world(chance=0.8)
-    ask = Request(tmp_path / "ledger.jsonl", 5)
-    looks = [judge_world(SPEC, tables, margins, windows, sign_off=ask).looks.look for _ in range(2)]
-    tables.fingerprint = "g" * 8
-    looks.append(judge_world(SPEC, tables, margins, windows, sign_off=ask).looks.look)
-    looks.append(
-        judge_world(recipe(sign_off=12 * DAY, question="add"), tables, margins, windows, sign_off=ask).looks.look
-    )
-    assert looks == [1, 1, 2, 3]
+def test_other_data_another_question_and_another_rival_are_other_subjects() -> None:
+    """What decides an answer tells looks apart; where a file lies or what time it is does not."""
+    tables, *_ = world()
+    rival: Any = SimpleNamespace(kind="release", digest="d")
+    found = [_subject(SPEC, tables, None), _subject(recipe(sign_off=12 * DAY, question="add"), tables, None)]
+    found += [_subject(SPEC, tables, rival), _subject(SPEC, SimpleNamespace(fingerprint="g"), None)]  # type: ignore[arg-type]
+    assert len(set(found)) == 4 and _subject(SPEC, world(seed=1)[0], None) == found[0]
 
 
 def test_an_incomplete_log_spends_no_look(tmp_path: Path) -> None:

@@ -55,12 +55,12 @@ def test_a_true_loss_in_one_segment_breaches_and_noise_does_not() -> None:
     """A recall lower by half in one country is found nearly always, equal countries are nearly never blamed."""
     found = dict.fromkeys((0.0, 0.4), 0)
     for drop in found:
-        for seed in range(12):
+        for seed in range(8):
             units, country = world(seed, goods=1000, drop=drop)
             rows = {row.value: row for row in segments(units, [("country", country)], SPEC)}
             found[drop] += "recall" in rows["BB"].replace.breached
             assert not rows["AA"].replace.breached
-    assert found[0.0] == 0 and found[0.4] >= 10
+    assert found[0.0] == 0 and found[0.4] >= 7
 
 
 def test_insults_heaped_on_one_segment_breach() -> None:
