@@ -11,8 +11,8 @@ system is one entry of `SYSTEMS` and one function.
 
 Iguanas reads numbers only: nulls become -1, words one column each (the 20 most frequent). `iguanas` searches a wide
 grid (10 trees of depth 3, weights by amount, ten values of scale_pos_weight, every positive leaf), `iguanas_quick` the
-grid of its own quick start (5 trees of depth 2, five values, the best leaf). Its rules are then picked as ours are: most
-fraud value within the budget on the earlier days, those correlated above 0.8 left out.
+grid of its own quick start (5 trees of depth 2, five values, the best leaf). Its rules are then picked as ours are:
+most fraud value within the budget on the earlier days, those correlated above 0.8 left out.
 """
 
 from __future__ import annotations
