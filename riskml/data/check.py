@@ -79,7 +79,7 @@ def check(recipe: Recipe, tables: Tables, plan: FeaturePlan, proof: Part | None 
         rule = check_rule(recipe.rule, tables)
         findings += rule.findings
         facts["rule"] = rule.facts
-        findings += check_contract(recipe, tables).findings
+        findings += check_contract(recipe, tables, plan.names).findings
     columns = check_columns(recipe, tables, plan)
     findings += columns.findings
     facts["columns"] = columns.facts

@@ -8,7 +8,7 @@ is no part of it: without one, what was stopped is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from riskml.data.findings import Finding, Part
 from riskml.errors import DataError, near_matches
+from riskml.expression import EVENT_TIME, parse
 
 if TYPE_CHECKING:
     from riskml.data.tables import Tables
@@ -50,10 +51,11 @@ def require(recipe: Recipe, tables: Tables) -> None:
     raise DataError(f"{words}: {len(found)} things are missing{listed}", "log them, or name their columns")
 
 
-def check_contract(recipe: Recipe, tables: Tables) -> Part:
+def check_contract(recipe: Recipe, tables: Tables, features: Iterable[str] = ()) -> Part:
     """The gaps as warnings: a model can be trained, but no verdict will be given. Columns named in vain are left out,
-    because the check of the rule and of the labels calls them breaches."""
+    because the check of the rule and of the labels calls them breaches; segments may read ``features`` too."""
     found = [gap for gap in gaps(recipe, tables) if not gap.named]
+    found += _segments(recipe, tables.events.frame, tuple(features))
     return Part(tuple(Finding("warning", "log", f"no verdict: {gap.key} {gap.message}", gap.hint) for gap in found), {})
 
 
@@ -126,6 +128,15 @@ def _labels(recipe: Recipe, tables: Tables) -> Iterator[Gap]:
         yield Gap("labels.known_at", "is missing", hint)
     elif labels.known_at is not None and tables.labels is not None:
         yield from _column(frame, "labels.known_at", labels.known_at, where=where)
+
+
+def _segments(recipe: Recipe, frame: pd.DataFrame, features: tuple[str, ...]) -> Iterator[Gap]:
+    """Columns of segments that neither events nor features hold."""
+    known = (*map(str, frame.columns), *features, EVENT_TIME)
+    for name in dict.fromkeys(name for text in recipe.backtest.segments for name in parse(text).columns):
+        if name not in known:
+            hint = near_matches(name, known) or "name a column of the events or a feature"
+            yield Gap("backtest.segments", f"reads `{name}`, which no event and no feature has", hint)
 
 
 def _column(frame: pd.DataFrame, key: str, name: str, *, null: bool = True, where: str = "events") -> Iterator[Gap]:

@@ -96,3 +96,10 @@ def test_a_rule_that_stops_nothing_needs_less() -> None:
     require(bare, table)
     assert [gap.key for gap in gaps(replace(bare, rule=Rule(None, False)), table)] == ["rule.fired"]
     require(replace(bare, rule=None), table)  # another error says that there is nothing to beat
+
+
+def test_segments_are_checked_before_anything_is_computed() -> None:
+    """A segment may read events and features; any other name is told by the check, with the nearest one."""
+    segmented = replace(FULL, backtest=Backtest(segments=("amount > 3", "logins", "ballance < 5")))
+    (finding,) = check_contract(segmented, tables(), ["logins"]).findings
+    assert "`ballance`" in finding.message and finding.hint == "did you mean `balance`?"

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from riskml.evidence.backtest import verdict as v
 from riskml.evidence.backtest.bootstrap import resample
 from riskml.evidence.backtest.cluster import effective
-from riskml.evidence.backtest.control import few_frauds
+from riskml.evidence.backtest.control import FEW_FRAUDS, few_frauds
 from riskml.evidence.backtest.rates import excess, gap, rate, totals
 from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.units import Units
@@ -238,7 +238,7 @@ def _threat(name: str, units: Units, own: Bools, spec: Backtest) -> Threat:
     if missing:
         return Threat(name, count, value, None, None, None, None, missing)
     held = units.sampled | units.closed
-    if int((held & own).sum()) < 5:
+    if int((held & own).sum()) < FEW_FRAUDS:
         units = units.close(held)
     low = np.where(own, units.weight, 0.0)
     high = np.where(own, units.fraud_high, np.where(units.told, 0.0, units.fraud_high))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from riskml.data.labels import LabelLog
 from riskml.errors import DataError
 from riskml.evidence.backtest.traits import kinds, values
 from riskml.recipe.spec import Backtest, Events, Labels, Recipe, Threat
+from tests.evidence.backtest.test_judge import judge_world, recipe, world
 
 EVENTS = pd.DataFrame(
     {
@@ -78,3 +80,19 @@ def test_the_kind_is_that_of_the_best_known_fraud_label() -> None:
         threat=np.array(kind, object),
     )  # fmt: skip
     assert kinds(log, 20, np.array([3, 2, 1, 0, 4])).tolist() == ["mule", None, "mule", "scam", None]
+
+
+def test_the_verdict_shows_every_kind_its_labels_name() -> None:
+    """With [labels] threat the facts hold a row per kind, and their known frauds are those of the swap table."""
+    tables, margins, windows, fraud = world(chance=0.8)
+    tables.labels["typology"] = np.where(tables.labels["id"] % 3 == 0, "scam", "takeover")
+    spec = recipe()
+    named = replace(spec, labels=replace(spec.labels, threat="typology"))
+    facts = judge_world(named, tables, margins, windows)
+    assert {row.name for row in facts.threats} == {"takeover", "scam"} and not judge_world(
+        spec, tables, margins, windows
+    ).threats
+    late = (tables.events.time >= windows.test_start) & (tables.events.time < windows.test_end) & fraud
+    assert 0.5 * late.sum() < sum(row.frauds for row in facts.threats) <= late.sum()
+    for row in facts.threats:
+        assert row.model is not None and row.rule is not None and row.model.low > row.rule.low + 0.2  # a model this good
