@@ -21,7 +21,7 @@ from riskml.evidence.backtest.units import Units
 __all__ = ["FEW_FRAUDS", "Bounds", "Control", "bounds", "control", "few_frauds", "heavy", "settled", "sides"]
 
 FEW_FRAUDS = 5  # fewer frauds than this: exact bounds, as a bootstrap would see no variance
-EVEN_FRAUDS = 2.5  # the same once discounted for unequal amounts, which any spread of amounts halves
+EVEN_FRAUDS = 4.0  # the same once discounted for unequal amounts and chances: below it, intervals miss losses
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -104,16 +104,15 @@ def few_frauds(units: Units, rows: Bools) -> bool:
 def heavy(units: Units, rows: Bools) -> Bools:
     """The least set of largest amounts among ``rows`` without which the known frauds can speak for the money [n].
 
-    They can where their number, times (sum v)^2 / (n sum v^2) of the amounts left, reaches ``EVEN_FRAUDS``: the
-    factor is 1 for equal amounts and 1/n where one alert holds all.
+    They can where their effective number, (sum w)^2 / sum w^2 of their weights, times (sum v)^2 / (n sum v^2) of the
+    amounts left, reaches ``EVEN_FRAUDS``: the factor is 1 for equal amounts and 1/n where one alert holds all.
     """
     order = np.flatnonzero(rows)[np.argsort(-units.value[rows], kind="stable")]
-    value = units.value[order]
-    left, squares, bad = (
-        np.cumsum(part[::-1])[::-1] for part in (value, value**2, units.known_fraud[order].astype(np.float64))
-    )
+    value, weight = units.value[order], np.where(units.known_fraud[order], units.weight[order], 0.0)
+    left, squares, frauds, unequal = (np.cumsum(part[::-1])[::-1] for part in (value, value**2, weight, weight**2))
     size = np.arange(len(order), 0, -1)
     even = np.divide(left**2, size * squares, out=np.ones(len(order)), where=squares > 0)
+    bad = np.divide(frauds**2, unequal, out=np.zeros(len(order)), where=unequal > 0)
     enough = np.flatnonzero(bad * even >= EVEN_FRAUDS)
     cut = int(enough[0]) if len(enough) else len(order)
     found = np.zeros(len(units), bool)

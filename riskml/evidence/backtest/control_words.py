@@ -157,7 +157,8 @@ def _assumes(plan: Facts) -> str:
         "alert labels": "Shares of fraud come from those who reviewed the alerts.",
         "assumed": "Nobody looked at these alerts, so a quarter of them is assumed to be fraud.",
     }
-    return f"{basis[plan['shares_from']]} Judge it over the ramp's own days: `--set train.test={plan['days']}d`."
+    few = "While releases show only a handful of frauds the verdict gives bounds, which are wider than said here."
+    return f"{basis[plan['shares_from']]} {few} Judge it over the ramp's own days: `--set train.test={plan['days']}d`."
 
 
 def _range(ends: Sequence[float | None], word: Any) -> str:

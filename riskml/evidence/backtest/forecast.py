@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riskml.evidence.backtest.cluster import effective
-from riskml.evidence.backtest.control import EVEN_FRAUDS, FEW_FRAUDS
+from riskml.evidence.backtest.control import FEW_FRAUDS
 from riskml.evidence.backtest.ramp import Ramp
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import SOON
@@ -22,6 +22,7 @@ from riskml.recipe.spec import Backtest
 __all__ = ["LIKELY", "Forecast", "Outlook", "outlook"]
 
 LIKELY = 0.8  # chance of PASS or FAIL from which a date counts as settling
+ENOUGH = 3.8  # frauds, discounted for unequal amounts, below which bounds of large amounts leave no word likely
 WORLDS = 4000  # drawn to say how likely each word is
 
 Floats = npt.NDArray[np.float64]
@@ -196,5 +197,5 @@ def _enough(frauds: float, even: float) -> float:
     """Chance that releases show enough frauds to be estimated from, rather than bounded one by one."""
     from scipy.special import pdtrc  # type: ignore[import-untyped]
 
-    need = max(FEW_FRAUDS, int(np.ceil(EVEN_FRAUDS / even)))
+    need = max(FEW_FRAUDS, int(np.ceil(ENOUGH / even)))
     return float(pdtrc(need - 1, frauds))
