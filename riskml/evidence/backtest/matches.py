@@ -38,6 +38,12 @@ WAYS = ("alerts", "insults", "value")
 _RELEASES = 30  # known control releases from which they say more of the rule's alerts than its reviewers do
 _REVIEWED = 0.5  # share of stopped alerts with a label of any honest route from which reviewers' word is taken
 
+_COUNTED = {
+    "rule": "alerts counted",
+    "recipe": "alerts a day as the recipe says",
+    "frauds": "as many alerts as known frauds",
+}
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -113,7 +119,7 @@ def freeze_matches(
         none = Frozen(None, float("nan"), float("nan"), v.UNKNOWN, "", missing)
         return {"alerts": alerts, "insults": none, "value": none}
     count = (float(units.rule.sum()), float((units.score >= points.alerts).sum()))
-    alerts = replace(alerts, rule=count[0], model=count[1], mark=v.OBSERVED, basis="alerts counted")
+    alerts = replace(alerts, rule=count[0], model=count[1], mark=v.OBSERVED, basis=_COUNTED[points.source])
     known = _known(units)
     if known is None:
         missing = "nobody knows what the rule stopped on calibrate: too few releases and reviewed alerts"

@@ -95,4 +95,5 @@ def test_the_verdict_shows_every_kind_its_labels_name() -> None:
     late = (tables.events.time >= windows.test_start) & (tables.events.time < windows.test_end) & fraud
     assert 0.5 * late.sum() < sum(row.frauds for row in facts.threats) <= late.sum()
     for row in facts.threats:
-        assert row.model is not None and row.rule is not None and row.model.low > row.rule.low + 0.2  # a model this good
+        assert row.model is not None and row.rule is not None
+        assert row.model.low > row.rule.low + 0.2  # a model this good
