@@ -181,7 +181,8 @@ def sample(
     rows, counts = eligible_rows(time, windows, inc)
     fraud = log.independent_outcome(windows.test_cut)[rows]
     codes = {name: entity_codes(recipe, tables, name, rows) for name in _cluster_names(recipe)}
-    groups, ways = cluster(codes, fraud == 1)
+    seen = ~inc.blocks[rows] | inc.released[rows] | (not inc.enforced)
+    groups, ways = cluster(codes, fraud == 1, (fraud == 1) | ((fraud == 0) & seen))
     value = amounts(recipe, tables, rows)
     priced = recipe.events.amount is not None and bool(value.any())
     fired = inc.fired[rows]
