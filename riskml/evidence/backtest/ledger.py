@@ -4,7 +4,8 @@ In go the windows and what is judged; out come the windows this verdict may see,
 frozen facts that say so. A look is a model on a window that overlaps an earlier look's; the k-th costs
 alpha / (k (k + 1)), so that all of them together cost no more than alpha (sum over k of 1 / (k (k + 1)) = 1; D. P.
 Foster and R. A. Stine, J. R. Statist. Soc. B 70, 2008, spend alpha along such sequences). A look is written down
-before it is taken; the same look again is free. A ledger that was altered is refused.
+before it is taken; the same look again is free. A ledger that was altered is refused,
+and one that was cut short or removed too, as long as the file beside it remembers its last line.
 """
 
 from __future__ import annotations
@@ -175,8 +176,8 @@ def _develop(recipe: Recipe, windows: Windows, cut: int, ledger: Path | None) ->
     """What a development look may see: all before the sealed window, at no cost."""
     spec = recipe.backtest
     part = replace(windows, test_end=cut)
-    there = ledger is not None and ledger.exists()
-    found = [e for e in read(ledger) if e.overlaps(cut, windows.test_end)] if there and ledger is not None else []
+    entries = () if ledger is None else read(ledger)
+    there, found = bool(entries), [e for e in entries if e.overlaps(cut, windows.test_end)]
     words = f"Development look: the window from {iso(cut)} to {iso(windows.test_end)} stays sealed for sign-off; "
     words += "until it is opened, a release stays in shadow."
     if ledger is not None and not there:
@@ -213,9 +214,9 @@ def look(
 ) -> tuple[tuple[Entry, ...], bool, bool]:
     """Write a look down, or find it: looks at overlapping windows with this one last, fresh ledger, repeated look."""
     start, end = window
-    with _locked(request.ledger):
-        fresh = not request.ledger.exists()
-        entries = () if fresh else read(request.ledger)
+    with _locked(request.ledger) as handle:
+        entries = read(request.ledger)
+        fresh = not entries
         others = tuple(e for e in entries if e.overlaps(start, end))
         for same in others:
             if (same.model, same.subject, same.start, same.end) == (model, subject, start, end):
@@ -224,17 +225,22 @@ def look(
         before = entries[-1].hash if entries else _START
         made = Entry(len(entries) + 1, request.now, model, subject, start, end, k, cost(alpha, k), before).sealed()
         _write(request.ledger, (*entries, made))
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, made.hash.encode(), 0)
         return (*others, made), fresh, False
 
 
 def read(ledger: Path) -> tuple[Entry, ...]:
-    """Every entry, oldest first.
+    """Every entry, oldest first; none without a file.
 
     Raises:
         DataError: the file cannot be read, or a line was altered, removed or added by hand.
     """
     hint = "bring back the file as it was; without it nobody knows how often the window was opened"
-    names = {f.name for f in fields(Entry)}
+    names, last = (
+        {f.name for f in fields(Entry)},
+        _remembered(ledger),
+    )  # remembered after it was written, so read before
     entries: list[Entry] = []
     before = _START
     try:
@@ -248,12 +254,28 @@ def read(ledger: Path) -> tuple[Entry, ...]:
                 raise ValueError("chain")
             entries.append(entry)
             before = entry.hash
+    except FileNotFoundError:
+        pass
     except OSError as error:
         raise DataError(f"cannot read the ledger of looks {ledger}: {error.strerror}", hint) from None
     except (ValueError, TypeError):
         message = f"the ledger of looks {ledger} was altered at line {len(entries) + 1}"
         raise DataError(message, hint) from None
+    if last and last not in {entry.hash for entry in entries}:
+        raise DataError(f"the ledger of looks {ledger} was {'cut short' if entries else 'removed'}", hint)
     return tuple(entries)
+
+
+def _beside(ledger: Path) -> Path:
+    """The lock of a ledger, which remembers the hash of the last line written on this machine."""
+    return ledger.with_name(f".{ledger.name}.lock")
+
+
+def _remembered(ledger: Path) -> str:
+    try:
+        return _beside(ledger).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _write(ledger: Path, entries: Sequence[Entry]) -> None:
@@ -270,15 +292,15 @@ def _write(ledger: Path, entries: Sequence[Entry]) -> None:
 
 
 @contextmanager
-def _locked(ledger: Path) -> Iterator[None]:
+def _locked(ledger: Path) -> Iterator[int]:
     """Hold the ledger alone, so that two looks at once cost as much as two in turn."""
     try:
         ledger.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(ledger.with_name(f".{ledger.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(_beside(ledger), os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise UsageError(f"cannot write the ledger of looks {ledger}: {error.strerror}") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle
     finally:
         os.close(handle)

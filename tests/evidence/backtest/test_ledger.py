@@ -111,6 +111,27 @@ def test_a_seal_as_long_as_the_test_window_is_refused() -> None:
         take(replace(RECIPE, backtest=Backtest(sign_off=28 * DAY)), WINDOWS, "m", "s", None)
 
 
+def test_a_ledger_that_was_cut_short_or_removed_is_refused(tmp_path: Path) -> None:
+    """The last line written here must be there; a longer ledger from elsewhere, or none and no memory, is fine."""
+    ask = asked(tmp_path)
+    for model in "ab":
+        look(ask, model, "s", SEALED, 0.05)
+    whole = ask.ledger.read_text()
+    ask.ledger.write_text("".join(whole.splitlines(keepends=True)[:1]))
+    with pytest.raises(DataError, match="was cut short"):
+        look(ask, "a", "s", SEALED, 0.05)
+    ask.ledger.unlink()
+    for request in (ask, None):
+        with pytest.raises(DataError, match="was removed"):
+            take(RECIPE, WINDOWS, "a", "s", request, ask.ledger)
+    elsewhere = Request(tmp_path / "other" / "ledger.jsonl", 1)
+    elsewhere.ledger.parent.mkdir()
+    elsewhere.ledger.write_text(whole)  # as from a checkout
+    assert look(elsewhere, "c", "s", SEALED, 0.05)[0][-1].look == 3
+    ask.ledger.write_text(elsewhere.ledger.read_text())
+    assert look(ask, "c", "s", SEALED, 0.05)[2] is True
+
+
 @pytest.mark.parametrize("harm", ["drop first", "drop middle", "change", "swap", "garbage", "half a line", "add"])
 def test_an_altered_ledger_is_refused(tmp_path: Path, harm: str) -> None:
     """A line removed, changed, moved, invented or torn breaks the chain; nothing is written after it."""
