@@ -59,7 +59,7 @@ def test_the_table_comes_before_the_verdict(runs: Path) -> None:
     session, stage = plan(runs), runs / "runs" / "shop" / "backtest"
     lines = session.out.splitlines()
     assert session.code == 4 and lines[-1].startswith("INCONCLUSIVE")
-    assert lines[0].startswith("control plan: 7 days from 2026-03-03, at most 4 of about")
+    assert lines[0].startswith("control plan: 7 days from 2026-03-03, at most 4 releases a day")
     assert "none above 900" in lines[0] and any(line.startswith("control plan: REPLACE is") for line in lines)
     assert session.err.startswith("backtest: fresh\n") and f"plan: {stage / 'control_plan.md'}" in session.err
     assert plan(runs).out == session.out
@@ -81,7 +81,7 @@ def test_on_the_first_days_there_is_a_plan_too(runs: Path) -> None:
     words = ("--runs", runs / "young", "--set", "labels.matures_after=21d", "--no-progress")
     assert riskml("run", runs / "shop.toml", *words).code == 4
     session = riskml("backtest", runs / "shop.toml", *words, "--plan-control")
-    assert session.code == 4 and "control plan: 7 days from 2026-03-03, at most 4 of about" in session.out
+    assert session.code == 4 and "control plan: 7 days from 2026-03-03, at most 4 releases a day" in session.out
     assert "nothing says how likely REPLACE is settled" in session.out
 
 

@@ -49,8 +49,8 @@ def markdown(plan: Facts, threat: str) -> str:
 def _first(plan: Facts) -> str:
     cap = "" if plan["max_amount"] is None else f", none above {money(plan['max_amount'])}"
     return (
-        f"{plan['days']} days from {_day(plan['start'])}, at most {plan['per_day']:,} of about "
-        f"{plan['alerts_per_day']:,.1f} rule-only alerts a day{cap}."
+        f"{plan['days']} days from {_day(plan['start'])}, at most {plan['per_day']:,} releases a day{cap}; "
+        f"the rule alone raises about {plan['alerts_per_day']:,.1f} alerts a day."
     )
 
 
@@ -77,8 +77,8 @@ _STAGE_HEAD = ["from", "days", "releases a day", "let through a day", "expected 
 _CHECK_HEAD = ["releases until", "outcomes known", "releases", "frauds", "value +/-", "PASS", "FAIL"]
 _OPTION_HEAD = [
     "amount up to",
-    "releases a day",
-    "at most a day",
+    "releases a day up to",
+    "money at most a day",
     "expected loss",
     "value +/-",
     "above the cap",
@@ -146,7 +146,8 @@ def _settles(plan: Facts) -> str:
             "No outcome of the model's own alerts is known yet, so nothing says how likely REPLACE is settled by then."
         )
     if plan["settled"] is None:
-        return f"REPLACE is not likely to be settled within a year: {plan['obstacle']}."
+        tried = ", whatever the caps" if len(plan["options"]) > 1 else ""
+        return f"REPLACE is not likely to be settled within a year{tried}: {plan['obstacle']}."
     more = "" if plan["settled_days"] <= plan["days"] else f" if releases go on for {plan['settled_days']} days"
     return f"REPLACE is likely settled by {_day(plan['settled'])}{more}, if the present estimate is right."
 
@@ -158,7 +159,8 @@ def _assumes(plan: Facts) -> str:
         "assumed": "Nobody looked at these alerts, so a quarter of them is assumed to be fraud.",
     }
     few = "While releases show only a handful of frauds the verdict gives bounds, which are wider than said here."
-    return f"{basis[plan['shares_from']]} {few} Judge it over the ramp's own days: `--set train.test={plan['days']}d`."
+    days = max(plan["days"], plan["settled_days"] or 0)
+    return f"{basis[plan['shares_from']]} {few} Judge it over the ramp's own days: `--set train.test={days}d`."
 
 
 def _range(ends: Sequence[float | None], word: Any) -> str:

@@ -122,7 +122,9 @@ class Outlook:
         if year.clusters < self.spec.min_clusters:
             return f"a year holds about {year.clusters:.0f} effective fraud clusters, {self.spec.min_clusters} needed"
         if _enough(year.frauds, self.even) < LIKELY:
-            return f"a year of such releases shows about {year.frauds:.0f} frauds, too few to estimate from"
+            return (
+                f"a year of releases at the planned pace shows about {year.frauds:.0f} frauds, too few to estimate from"
+            )
         return "the difference is small beside its error and what lies above the amount cap"
 
     def _words(self, days: int, spread: Floats, half: Floats) -> tuple[float, float]:

@@ -187,8 +187,8 @@ def test_the_words_are_the_facts() -> None:
     plan = json.loads(json.dumps(plain(plan_for(Control(per_day=9, max_amount=2_000.0), reviewed=False))))
     table, page = "\n".join(lines(plan)), markdown(plan, "demo")
     for text in (table, page):
-        assert "at most 9 of about" in text and "none above 2,000" in text and plan["start"][:10] in text
-    assert "a quarter of them is assumed to be fraud" in page and "--set train.test=14d" in page
+        assert "at most 9 releases a day" in text and "none above 2,000" in text and plan["start"][:10] in text
+    assert "a quarter of them is assumed to be fraud" in page and f"--set train.test={plan['settled_days']}d" in page
     assert page.count("\n|") >= len(plan["strata"]) + len(plan["stages"]) + len(plan["checkpoints"]) + 6
     assert all(len(line) <= 120 for line in lines(plan))
 
