@@ -82,6 +82,8 @@ def request(facts: Mapping[str, Any]) -> str:
     """What was asked, of whom, and on which decisions."""
     counts, end = facts["counts"], str(facts["windows"]["test_end"])[:10]
     asked = REQUEST[str(facts["question"])].format(incumbent=_incumbent(facts))
+    if not counts["eligible"]:
+        return f"{asked} No decision that counts has matured by {facts['as_of'][:10]}."
     days = f"{counts['days']:.0f} day{'s' * (round(counts['days']) != 1)}"
     judged = f"Judged on {counts['eligible']:,} decisions over {days} up to {end}, as known on {facts['as_of'][:10]}."
     return f"{asked} {judged}"

@@ -23,8 +23,9 @@ __all__ = ["grounds", "planned", "sensitivities", "weakest"]
 
 def grounds(facts: Mapping[str, Any], noun: str) -> list[str]:
     """What counts, how old it is, what became of the rule's alerts, how frauds hang together, and looks so far."""
-    said = [_counted(facts), *_matured(facts), *_stopped(facts), _clusters(facts)]
-    said += [*_before(facts), *_looks(facts)]
+    said = [*_matured(facts), *_before(facts), *_looks(facts)]
+    if facts["counts"]["eligible"]:
+        said = [_counted(facts), *_matured(facts), *_stopped(facts), _clusters(facts), *_before(facts), *_looks(facts)]
     return _spoken(said, noun)
 
 
@@ -36,7 +37,7 @@ def weakest(facts: Mapping[str, Any], noun: str) -> list[str]:
 def _spoken(lines: Iterable[str], noun: str) -> list[str]:
     said = [line for line in lines if line]
     spoke = [line if line.startswith("The rule of the log") else spoken(line, noun) for line in said]
-    return [line.rstrip(".") + "." for line in spoke]
+    return [line[:1].upper() + line[1:].rstrip(".") + "." for line in spoke]
 
 
 def sensitivities(facts: Mapping[str, Any], noun: str) -> list[str]:

@@ -36,6 +36,8 @@ def swap(facts: Mapping[str, Any], noun: str) -> Grid:
         "how many there might have been.",
         noun,
     )
+    if not facts["counts"]["eligible"]:
+        caption = "Empty: no decision that counts has matured yet."
     head = ("Alerted on by", "Decisions", "Episodes", "Frauds", "Fraud money", "Good customers")
     return Grid("Who caught what", caption, head, tuple(rows))
 

@@ -68,7 +68,8 @@ def _answer(answer: Answer) -> list[str]:
     lines = [f"## {answer.title} ({answer.question.upper()}): {answer.word}", "", answer.sentence, ""]
     lines += [_escape(answer.why) + (f" Settled by {_escape(answer.settle)}." if answer.settle else ""), ""]
     lines += [f"{answer.caption}:", ""]
-    return lines + [f"- {name}: **{_escape(text)}** *{mark}*" for name, (text, mark) in answer.figures] + [""]
+    lines += [f"- {name}: **{_escape(text)}**" + f" *{mark}*" * bool(mark) for name, (text, mark) in answer.figures]
+    return [*lines, ""]
 
 
 def _table(grid: Grid) -> list[str]:
@@ -92,7 +93,8 @@ def _view(facts: Mapping[str, Any]) -> dict[str, Any]:
         )
     said = noun(facts)
     ground = grounds(facts, said)
-    notes = [note for note in facts["notes"] if note.rstrip(".") + "." not in ground]
+    told = {line.rstrip(".").lower() for line in ground}
+    notes = [note for note in facts["notes"] if note.rstrip(".").lower() not in told]
     return {
         "day": str(facts["as_of"])[:10],
         "stamp": stamp(facts),

@@ -133,11 +133,16 @@ def _edges(verdict: Verdict) -> str:
 def rollback(add: Verdict, counts: Counts, model: int, extra: int) -> tuple[str, ...]:
     """Triggers that end an enforcement, drawn from the interval the verdict rests on."""
     low = add.numbers["precision"].low
-    most = {name: f"{max(1.0, 1.5 * count / counts.days):,.1f}" for name, count in (("m", model), ("x", extra))}
-    lines = [
-        f"REPLACE: the model alerts more than {most['m']} times a day on three days running.",
-        f"ADD: there are more than {most['x']} extra alerts a day on three days running.",
-    ]
+    lines = []
+    if model:
+        lines.append(f"REPLACE: the model alerts more than {_most(model, counts)} times a day on three days running.")
+    if extra:
+        lines.append(f"ADD: there are more than {_most(extra, counts)} extra alerts a day on three days running.")
     if extra and low > 0:
         lines.append(f"ADD: fewer than {percent(low)} of extra alerts prove right, over two weeks that have matured.")
     return tuple(lines)
+
+
+def _most(alerts: int, counts: Counts) -> str:
+    """Half as many again as a day of the test window held, and at least one."""
+    return f"{max(1.0, 1.5 * alerts / counts.days):,.1f}"

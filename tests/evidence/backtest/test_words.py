@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskml.evidence.backtest.log import Counts
 from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
-from riskml.evidence.backtest.words import count, flips, headline, percent, signed, span
+from riskml.evidence.backtest.words import count, flips, headline, percent, rollback, signed, span
 
 GAIN, LOSS, MORE, LESS = Interval(500, 300, 700), Interval(-500, -700, -300), Interval(50, 20, 80), Interval(-5, -8, -2)
 
@@ -80,3 +81,15 @@ def test_the_headline_is_one_line_with_both_answers() -> None:
     assert headline(add, replace) == asked
     other = "INCONCLUSIVE: REPLACE waits for 120 releases: value caught +500 (+300 to +700), insults +50 (+20 to +80)"
     assert headline(replace, add) == f"{other}; ADD passed"
+
+
+def test_who_never_alerted_needs_no_rollback() -> None:
+    """Triggers are told for alerts there were, half as many again a day, and for a precision that was shown."""
+    counts = Counts(1000, 0, 0, 0, 1000, 1000, 0, days=10.0)
+    add = Verdict("add", "PASS", ("so",), {"precision": Interval(0.5, 0.25, 0.75)})
+    assert rollback(add, counts, 0, 0) == ()
+    assert rollback(add, counts, 40, 20) == (
+        "REPLACE: the model alerts more than 6.0 times a day on three days running.",
+        "ADD: there are more than 3.0 extra alerts a day on three days running.",
+        "ADD: fewer than 25 % of extra alerts prove right, over two weeks that have matured.",
+    )
