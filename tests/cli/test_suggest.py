@@ -57,7 +57,7 @@ def test_the_document_says_the_same(folder: Path) -> None:
 
 def test_the_snippet_is_a_version_of_the_recipe(folder: Path, tmp_path: Path) -> None:
     """Pasted under [rule] it loads, as written and from the instant it was found at."""
-    body = json.loads(ask(folder, "--json", "--as-of", "2026-02-20").out)
+    body = json.loads(ask(folder, "--json", "--as-of", "2026-02-20", "--alerts", 4).out)
     best = body["candidates"][0]
     pasted = RECIPE.replace('[[rule.version]]\nwhen = "amount > 120"\n', best["toml"])
     recipe = load_recipe(make_shop(tmp_path, pasted), [])

@@ -33,6 +33,9 @@ __all__ = ["Ask", "Candidate", "Suggestion", "suggest"]
 
 BY_FRAUDS = 3.0  # alerts for each known fraud, where neither recipe nor rule says how many are wanted
 LEAST_GROUPS = 3  # groups of frauds a rule must catch
+LONGEST = 3  # conditions of a rule,
+SHORTER = 2  # or so many below
+ENOUGH = 90  # known frauds: in simulated worlds with fewer, a third condition catches less on later days
 LEAST_SHARE = 0.04  # of all known frauds
 
 
@@ -128,6 +131,7 @@ def suggest(
         groups=days.earlier.groups,
         alerts=per_day * days.earlier.days,
         least=max(LEAST_GROUPS, round(LEAST_SHARE * int(fraud.sum()))),
+        longest=LONGEST if int(fraud.sum()) >= ENOUGH else SHORTER,
         seed=ask.seed,
     )
     pool, found = search((one for term in offered for one in conditions(term, fraud)), goal)
@@ -177,6 +181,8 @@ def _notes(recipe: Recipe, days: Days, chosen: list[Found]) -> Iterator[str]:
     later = days.later
     if not chosen:
         yield "No conjunction catches enough frauds within the alert budget; a greater --alerts would help."
+    if int((days.earlier.fraud == 1).sum()) < ENOUGH:
+        yield f"Fewer than {ENOUGH} frauds are known in the earlier days: no rule has more than {SHORTER} conditions."
     if later.young:
         yield (
             f"{later.young:.0%} of the later events are younger than matures_after: frauds among them may not be known "

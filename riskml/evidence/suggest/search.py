@@ -1,4 +1,4 @@
-"""Beam search for conjunctions of at most three conditions that catch the most fraud value within an alert budget.
+"""Beam search for conjunctions of a few conditions that catch the most fraud value within an alert budget.
 
 In go conditions with their rows, the frauds and their values, all of the earlier days; out come frozen ``Found``s with
 exact counts, best first. The score of a rule is the value it catches; one that would raise more alerts than the budget
@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from riskml.evidence.suggest.conditions import Condition
 
-__all__ = ["MOST_CONDITIONS", "Found", "Goal", "diverse", "search"]
+__all__ = ["Found", "Goal", "diverse", "search"]
 
-MOST_CONDITIONS = 3
 WIDTH = 120  # rules kept from one length to the next
 KIN = 6  # of them on the same terms
 POOL = 500  # conditions searched over
@@ -46,6 +45,7 @@ class Goal:
         groups: which events depend on each other [n].
         alerts: alerts the budget allows over these days.
         least: groups of frauds a rule must catch.
+        longest: conditions a rule may have.
         seed: of the sample of goods.
     """
 
@@ -54,6 +54,7 @@ class Goal:
     groups: Int64
     alerts: float
     least: int
+    longest: int
     seed: int
 
     def score(self, value: Floats, alerts: Floats) -> Floats:
@@ -99,8 +100,8 @@ def search(conditions: Iterable[Condition], goal: Goal) -> tuple[list[Condition]
         return [], iter(())
     level = _Level([()], np.ones((1, len(board.rows)), bool), np.zeros(1))
     ranked: dict[tuple[int, ...], float] = {}
-    for length in range(1, MOST_CONDITIONS + 1):
-        level, fit = _extend(level, pool, holds, board, goal, last=length == MOST_CONDITIONS)
+    for length in range(1, goal.longest + 1):
+        level, fit = _extend(level, pool, holds, board, goal, last=length == goal.longest)
         ranked |= fit
     order = sorted(ranked, key=lambda parts: (-ranked[parts], len(parts), parts))
     return pool, _exact(order, pool, goal)

@@ -26,6 +26,16 @@ def test_the_planted_rule_is_found() -> None:
     assert best.found.alerts_per_day <= 8.0
 
 
+def test_few_frauds_make_short_rules() -> None:
+    """Below ninety known frauds no rule has a third condition, and a note says so."""
+    frame = frame_of(6_000, 0)
+    frame.loc[np.flatnonzero(frame["fraud"] == 1)[::2], "fraud"] = 0
+    found = suggest(*world(frame=frame).given(), ask=Ask(per_day=8.0))
+    assert 10 <= found.to_dict()["earlier"]["frauds"] < 90  # type: ignore[index]
+    assert all(one.when.count(" and ") <= 1 for one in found.candidates)
+    assert found.candidates and any("more than 2 conditions" in note for note in found.notes)
+
+
 def test_a_tight_budget_gives_a_tighter_rule() -> None:
     """No candidate raises more alerts on the earlier days than the budget allows."""
     for per_day in (1.0, 3.0):

@@ -19,7 +19,7 @@ def problem(seed: int, rows: int = 2_000, columns: int = 8) -> tuple[list[Condit
     for at in range(columns):
         holds = rng.random(rows) < np.where(fraud, 0.75, 0.35) if at < 5 else rng.random(rows) < 0.5
         made.append(Condition(f"c{at}", holds, f"c{at}", "is", False))
-    return made, Goal(fraud, rng.lognormal(5, 1, rows), np.arange(rows), 120.0, 3, 0)
+    return made, Goal(fraud, rng.lognormal(5, 1, rows), np.arange(rows), 120.0, 3, 3, 0)
 
 
 def slow(conditions: list[Condition], goal: Goal) -> dict[tuple[str, ...], float]:
@@ -62,7 +62,7 @@ def test_a_range_takes_two_sides_of_a_term_and_no_more() -> None:
     fraud = (x > 4) & (x < 5) & (rng.random(3_000) < 0.8)
     made = [Condition(f"x >= {edge}", x >= edge, "x", "from", False) for edge in range(1, 10)]
     made += [Condition(f"x < {edge}", x < edge, "x", "below", False) for edge in range(1, 10)]
-    goal = Goal(fraud, np.ones(3_000), np.arange(3_000), 320.0, 3, 0)
+    goal = Goal(fraud, np.ones(3_000), np.arange(3_000), 320.0, 3, 3, 0)
     pool, found = search(made, goal)
     best = next(found)
     assert [pool[part].text for part in best.parts] == ["x >= 4", "x < 5"]
@@ -72,7 +72,7 @@ def test_a_range_takes_two_sides_of_a_term_and_no_more() -> None:
 def test_frauds_of_few_groups_make_no_rule() -> None:
     """A rule must catch frauds of at least ``least`` groups, however many rows they have."""
     conditions, goal = problem(1)
-    lonely = Goal(goal.fraud, goal.value, np.zeros(2_000, np.int64), goal.alerts, 3, 0)
+    lonely = Goal(goal.fraud, goal.value, np.zeros(2_000, np.int64), goal.alerts, 3, 3, 0)
     assert list(search(conditions, lonely)[1]) == []
 
 
