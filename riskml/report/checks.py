@@ -7,10 +7,11 @@ show them. Nothing is judged anew: a check reads its word from the facts, and wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from riskml.evidence.backtest.replace import VOLUME_LIMIT
+from riskml.evidence.backtest.rival import spoken
 from riskml.evidence.backtest.verdict import FAIL, INCONCLUSIVE, PASS
 from riskml.evidence.backtest.words import percent, signed, span, times
 from riskml.report.facts import interval
@@ -31,7 +32,9 @@ def checks(facts: Mapping[str, Any]) -> tuple[Check, ...]:
     """Every check the facts hold, the question asked first."""
     asked = str(facts["question"])
     other = "add" if asked == "replace" else "replace"
-    return (_verdict(facts[asked]), _verdict(facts[other]), *_leaned_on(facts))
+    said = str(facts["rival"]["noun"])
+    leaned_on = (replace(check, text=spoken(check.text, said)) for check in _leaned_on(facts))
+    return (_verdict(facts[asked]), _verdict(facts[other]), *leaned_on)
 
 
 def _verdict(body: Mapping[str, Any]) -> Check:

@@ -86,3 +86,10 @@ def test_reports_that_follow_alerts_are_open() -> None:
     facts["sources"] = [one, one | {"name": "desk", "on_model": 1.0, "follows": "model"}]
     assert (of(facts, "reports claim").word, of(facts, "reports desk").word) == ("PASS", "INCONCLUSIVE")
     assert "100 % lie on the model's alerts" in of(facts, "reports desk").text
+
+
+def test_checks_speak_of_the_incumbent() -> None:
+    """Against a champion the match is told of the champion."""
+    facts = backtest_facts("PASS")
+    facts["rival"] |= {"kind": "release", "noun": "champion"}
+    assert of(facts, "volume match").text.endswith("alerts for each of the champion's")
