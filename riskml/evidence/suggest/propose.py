@@ -197,5 +197,7 @@ def _notes(recipe: Recipe, days: Days, chosen: list[Found]) -> Iterator[str]:
         yield "No fraud is known in the later days, so they show alerts and nothing else."
     elif not later.claimed.any():
         yield "No later fraud came by an independent route; recall rests on frauds that alerts or links found."
+    if recipe.labels.absent == "unknown":
+        yield "Silence is unknown in this recipe (labels.absent), so precision is of labelled alerts alone."
     if not days.priced:
         yield "The events carry no amounts, so every fraud counts as 1."
