@@ -102,6 +102,17 @@ def test_without_control_only_the_lower_bound_passes_and_add_answers() -> None:
     assert words.count("PASS") >= 40 and "FAIL" not in words
 
 
+def test_without_control_a_lower_bound_above_nothing_passes() -> None:
+    """A model right in each alert of its own, beside a rule that stopped pennies, passes whatever those were."""
+    units = draw(1, replace(STRONG, control="none")).units()
+    sure = replace(units, model=units.model & (units.known_fraud | units.rule))
+    pennies = np.where(units.rule & ~units.model, 0.01, 1.0) * units.value
+    cheap, found = judge_replace(replace(sure, value=pennies), SPEC, DAYS)
+    assert cheap.word == "PASS" and found.value.low > 0 >= found.insults.high and found.closed
+    dear, found = judge_replace(sure, SPEC, DAYS)
+    assert dear.word == "INCONCLUSIVE" and found.value.low < 0
+
+
 @pytest.mark.parametrize("control", ["none", "unequal"])
 @pytest.mark.parametrize("declared", ["rule", "independent"])
 @pytest.mark.parametrize("alone", [True, False])
