@@ -89,7 +89,8 @@ def _ask(journey: Journey, wish: Wish) -> Ask:
         opened = journey.recipe.threat.opened_at
         as_of = (int(journey.tables.events.time.min()) if opened is None else opened) + wish.days * DAY
     since = None if wish.since is None else _instant("--since", wish.since)
-    return Ask(as_of, since, wish.share, wish.alerts, wish.most, seed=wish.seed)
+    level = journey.recipe.backtest.confidence
+    return Ask(as_of, since, wish.share, wish.alerts, wish.most, confidence=level, seed=wish.seed)
 
 
 def _instant(option: str, text: str) -> int:

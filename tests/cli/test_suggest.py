@@ -46,6 +46,7 @@ def test_the_document_says_the_same(folder: Path) -> None:
     body = json.loads(ask(folder, "--json", "-q").out)
     assert body == json.loads(ask(folder, "--json", "-q").out)
     assert body["schema"] == "riskml.suggest/1" and body["budget"]["source"] == "rule"
+    assert body["confidence"] == 0.95
     assert body["earlier"]["end"] == body["later"]["start"] and body["later"]["frauds"] > 0
     for one in body["candidates"]:
         assert one["toml"].startswith("[[rule.version]]\n") and parse(one["when"])

@@ -74,7 +74,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Candidates, best first, and what they rest on; ``source`` says where the budget comes from."""
+    """Candidates, best first, and what they rest on; ``source`` says where the budget of alerts a day comes from."""
 
     threat: str
     as_of: int
@@ -82,6 +82,7 @@ class Suggestion:
     later: Part
     per_day: float
     source: str
+    confidence: float
     candidates: tuple[Candidate, ...]
     terms: int
     conditions: int
@@ -96,6 +97,7 @@ class Suggestion:
             "earlier": self.earlier.to_dict(),
             "later": self.later.to_dict(),
             "budget": {"alerts_per_day": self.per_day, "source": self.source},
+            "confidence": self.confidence,
             "searched": {"terms": self.terms, "conditions": self.conditions},
             "candidates": [asdict(candidate) for candidate in self.candidates],
             "notes": list(self.notes),
@@ -144,6 +146,7 @@ def suggest(
         later=days.later,
         per_day=per_day,
         source=source,
+        confidence=ask.confidence,
         candidates=tuple(_candidate(one, pool, days, columns, ask.confidence) for one in chosen),
         terms=len(offered),
         conditions=len(pool),
