@@ -103,7 +103,7 @@ class ControlPlan:
         max_amount: cap on the amount of a release; None where amounts are not logged.
         max_amount_from: "recipe" or "chosen".
         overload: chance that ``per_day`` cuts any day of the ramp short; alerts after it get no chance.
-        alerts_per_day: rule-only alerts a day in the log (observed).
+        alerts_per_day: rule-only alerts a day in the log that were stopped, or might have been (observed).
         gap_alerts: share of them above ``max_amount`` (observed).
         gap_value: their share of the money (observed).
         shares_from: what the shares of frauds rest on: "control releases", "alert labels" or "assumed".
@@ -208,11 +208,13 @@ def plan_control(
     model: str = "",
 ) -> ControlPlan:
     """The plan for the days after ``now`` (microseconds UTC), from ``log_days`` days of matured units."""
-    rows = units.rule & ~units.model
+    rows = units.rule & ~units.model & (units.sampled | units.closed)
     if not enforced:
         return ControlPlan(False, "The rule stops nothing: every outcome is seen, and no release is needed.")
     if not rows.any():
-        return ControlPlan(False, "The rule raised no alert that the model did not: no release would tell more.")
+        return ControlPlan(
+            False, "The rule stopped nothing that the model would let through: no release would tell more."
+        )
     value, wish = units.value, spec.control
     if priced and not (rows & (value <= (wish.max_amount or math.inf))).any():
         return ControlPlan(False, f"No rule-only alert lies below the release cap of {wish.max_amount:,.0f}.")

@@ -144,11 +144,12 @@ class Outlook:
 def outlook(units: Units, ramp: Ramp, spec: Backtest) -> Outlook:
     """Rates of the differences, from what the log shows and what the ramp's shares say of unseen alerts."""
     days, groups = ramp.log_days, units.groups[0]
-    only_rule, only_model = units.rule & ~units.model, units.model & ~units.rule
-    closed = only_rule.copy()
+    stopped = units.rule & ~units.model & (units.sampled | units.closed)
+    sign = np.where(stopped, 0.0, units.model.astype(np.float64) - units.rule)  # of what went through
+    closed = stopped.copy()
     closed[ramp.rows] = False
-    bad = np.where(only_model, units.fraud_low, 0.0)
-    gained = np.stack([units.value * bad, only_model - bad], axis=1)
+    bad = sign * units.fraud_low
+    gained = np.stack([units.value * bad, sign - bad], axis=1)
     share = np.zeros(len(units))
     share[ramp.rows] = ramp.share[ramp.codes]
     asked = np.zeros(len(units), bool)

@@ -167,10 +167,31 @@ def test_nothing_is_planned_where_nothing_would_be_learnt() -> None:
     never = plan_control(units, Backtest(), LOG, now=NOW, matures_after=DAY, enforced=False)
     alike = plan_control(replace(units, model=units.rule | units.model), Backtest(), LOG, now=NOW, matures_after=DAY)
     small = plan_control(units, spec, LOG, now=NOW, matures_after=DAY)
-    for plan, word in ((never, "stops nothing"), (alike, "no alert that the model did not"), (small, "release cap")):
+    for plan, word in (
+        (never, "stops nothing"),
+        (alike, "nothing that the model would let through"),
+        (small, "release cap"),
+    ):
         assert not plan.needed and word in plan.why and plan.strata == ()
         assert lines(plain(plan)) == [f"control plan: {plan.why}"]  # type: ignore[arg-type]
         assert plan.why in markdown(plain(plan), "x")  # type: ignore[arg-type]
+
+
+def test_what_went_through_anyway_is_not_released() -> None:
+    """Alerts of the rule alone that were held and let go are seen already: they are no part of the ramp, yet count."""
+    units, fraud = draw(1, LOG)
+    gone = units.rule & (np.arange(len(units)) % 2 == 0)
+    seen = replace(
+        units,
+        closed=units.closed & ~gone,
+        weight=np.where(gone, 1.0, units.weight),
+        fraud=np.where(gone, fraud, units.fraud).astype(np.int8),
+    )
+    spec = Backtest(control=WIDE)
+    some, all_ = (plan_control(one, spec, LOG, now=NOW, matures_after=DAY) for one in (seen, units))
+    assert some.alerts_per_day == pytest.approx((units.rule & ~gone).sum() / LOG)
+    assert at_end(some).difference == pytest.approx(at_end(all_).difference, rel=0.1)
+    assert at_end(some).half_width < at_end(all_).half_width
 
 
 def test_without_amounts_the_plan_counts_frauds() -> None:
