@@ -95,7 +95,7 @@ BAD_RECIPE: list[tuple[str, str, str, str, str]] = [
     ("derived from nothing", "amount / customer_events_sum_amount_30d", "amount / nothing", "nothing", ""),
     ("not TOML", "[train]", "[train", "TOML", ""),
     ("zone-less as_of", 'name = "shop"', 'name = "shop"\nas_of = 2026-03-01T00:00:00', "zone", ""),
-    ("windows longer than the log", 'test = "14d"', 'test = "140d"', "", ""),
+    ("windows longer than the log", 'calibrate = "8d"', 'calibrate = "140d"', "too short to train on", ""),
 ]
 
 
@@ -261,7 +261,7 @@ def test_killed_run(finished: Path) -> None:
     before = snapshot(finished / "runs")
     code = (
         "import os, sys, riskml.evidence.backtest as room; from riskml.cli.app import main;"
-        "room.backtest = lambda *_: os.kill(os.getpid(), 9); main(sys.argv[1:])"
+        "room.backtest = lambda *_, **__: os.kill(os.getpid(), 9); main(sys.argv[1:])"
     )
     where = [str(finished / "shop.toml"), "--runs", str(finished / "runs"), "--set", "backtest.seed=5"]
     killed = subprocess.run([sys.executable, "-c", code, "run", *where], capture_output=True, timeout=60, check=False)
