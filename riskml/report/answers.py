@@ -128,8 +128,10 @@ def _incumbent(facts: Mapping[str, Any]) -> str:
 
 def _answer(facts: Mapping[str, Any], question: str) -> Answer:
     body, said = facts[question], noun(facts)
+    counts = body.get("counts") or {}
     n = {name: (share if name in SHARES else interval)(value) for name, value in body["numbers"].items()}
     word = str(body["word"])
+    figures = _add(n, counts) if question == "add" else _replace(n)
     why = "; ".join(str(reason) for reason in body["reasons"])
     return Answer(
         question=question,
@@ -139,13 +141,17 @@ def _answer(facts: Mapping[str, Any], question: str) -> Answer:
         why=why[:1].upper() + why[1:] + ".",
         settle=str(body["settle"]["text"]),
         caption=spoken(CAPTIONS[question], said),
-        figures=tuple((spoken(name, said), cell) for name, cell in (_add(n) if question == "add" else _replace(n))),
+        figures=tuple((spoken(name, said), cell) for name, cell in figures),
     )
 
 
-def _add(n: Mapping[str, Any]) -> list[tuple[str, Cell]]:
-    bar = n["bar"]
+def _add(n: Mapping[str, Any], counts: Mapping[str, int]) -> list[tuple[str, Cell]]:
+    bar, raised = n["bar"], ("–", "")
+    if counts:
+        frauds = f"{counts['frauds']:,} known fraud{'s' * (counts['frauds'] != 1)}"
+        raised = (f"{counts['extra']:,}, of which {frauds}", "")
     return [
+        ("Extra alerts", raised),
         ("That are fraud", marked(n["precision"], percent)),
         ("The bar they must exceed", (percent(bar.low), bar.mark) if bar.mark == STATED else marked(bar, percent)),
         ("Fraud money, each", marked(n["value_per_alert"], money)),

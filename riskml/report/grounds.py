@@ -94,11 +94,12 @@ def _counted(facts: Mapping[str, Any]) -> str:
 
 
 def _matured(facts: Mapping[str, Any]) -> Iterator[str]:
-    young = facts["immature"]
+    young, read = facts["immature"], facts.get("early") or {"events": 0, "known": 0}
+    events, frauds = young["events"] + read["events"], young["frauds"] + read["known"]
     found = facts.get("maturity")
     if found is not None:
         yield str(found["reason"])
-    yield f"Younger decisions wait: {young['events']:,}, of which {young['frauds']:,} known to be fraud already."
+    yield f"Younger decisions wait: {events:,}, of which {frauds:,} known to be fraud already."
 
 
 def _stopped(facts: Mapping[str, Any]) -> Iterator[str]:

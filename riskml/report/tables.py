@@ -38,7 +38,7 @@ def swap(facts: Mapping[str, Any], noun: str) -> Grid:
     )
     if not facts["counts"]["eligible"]:
         caption = "Empty: no decision that counts has matured yet."
-    head = ("Alerted on by", "Decisions", "Episodes", "Frauds", "Fraud money", "Good customers")
+    head = ("Alerted on by", "Decisions, with retries", "Episodes", "Frauds", "Fraud money", "Good customers")
     return Grid("Who caught what", caption, head, tuple(rows))
 
 

@@ -21,8 +21,8 @@ __all__ = ["SCHEMA", "markdown", "page"]
 SCHEMA = "riskml.backtest/2"
 SIGNERS = ("Risk operations", "Model owner", "Fraud strategy")
 MARKS = (
-    ("observed", "outcomes were seen"),
-    ("estimated", "from random releases or reviewers, who saw a part"),
+    ("observed", "every outcome was seen"),
+    ("estimated", "from the part that was seen: by random releases, by reviewers, or since some outcomes are unknown"),
     ("unknown", "stopped and never seen: it lies somewhere between the two numbers"),
     ("stated", "set in the recipe"),
 )

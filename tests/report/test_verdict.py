@@ -217,3 +217,41 @@ def test_before_anything_has_matured_the_page_claims_nothing(facts: dict[str, An
         assert "No decision that counts has matured by 1970-05-11." in shown and "Empty: no decision" in shown
         assert "Judged on" not in shown and "episodes count" not in shown and "When to roll back" not in shown
     assert "- Fraud money caught: **–**\n" in markdown(facts)
+
+
+def test_extra_alerts_are_counted_on_the_page(facts: dict[str, Any]) -> None:
+    """The box of ADD says how many alerts it speaks of; facts without counts show a dash."""
+    for frauds, said in ((1, "1,234, of which 1 known fraud"), (56, "1,234, of which 56 known frauds")):
+        facts["add"]["counts"] = {"extra": 1234, "frauds": frauds}
+        assert f"- Extra alerts: **{said}**\n" in markdown(facts) and f"Extra alerts {said} That" in text(page(facts))
+    del facts["add"]["counts"]
+    assert "- Extra alerts: **–**\n" in markdown(facts)
+
+
+@pytest.mark.parametrize("word", WORLDS)
+def test_bold_and_marks_are_closed(word: str) -> None:
+    """A figure is bold up to its end, and a mark follows only where there is one."""
+    none = {"estimate": None, "low": None, "high": None, "mark": "unknown"}
+    facts = backtest_facts(word)
+    facts["replace"]["numbers"]["value"] = none
+    lines = [line for line in markdown(facts).splitlines() if re.match(r"- [^*]+: \*\*", line)]
+    assert len(lines) == 9 and "- Fraud money caught: **–**" in lines
+    assert all(re.fullmatch(rf"- [^*]+: \*\*[^* ][^*]*\*\*( \*({'|'.join(MARKS)})\*)?", line) for line in lines)
+
+
+def test_all_that_is_younger_is_said_to_wait(facts: dict[str, Any]) -> None:
+    """Decisions of the early reading wait as the youngest do: both are counted, each once."""
+    facts["immature"] |= {"events": 1000, "frauds": 7}
+    facts["early"] = None
+    assert "Younger decisions wait: 1,000, of which 7 known to be fraud already." in markdown(facts)
+    share = {"estimate": 0.5, "low": 0.4, "high": 0.6, "mark": "estimated"}
+    early = {"start": "1970-04-01", "end": "1970-04-09", "events": 500, "units": 450, "model_alerts": 3, "known": 4}
+    early |= {"rule_alerts": 2, "share_start": 0.9, "share_end": 0.5}
+    facts["early"] = early | dict.fromkeys(("expected", "value", "frauds", "precision"), share)
+    for shown in (text(page(facts)), markdown(facts)):
+        assert "Younger decisions wait: 1,500, of which 11 known to be fraud already." in shown
+
+
+def test_retries_are_named_where_they_are_counted(facts: dict[str, Any]) -> None:
+    """The column of the first table that counts every retry says so."""
+    assert "| Alerted on by | Decisions, with retries | Episodes |" in markdown(facts)

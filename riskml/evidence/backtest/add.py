@@ -48,9 +48,11 @@ class Bar:
 
     @property
     def mark(self) -> str:
-        """How the number is known."""
-        known = {"stated": v.STATED, "observed": v.OBSERVED}
-        return v.UNKNOWN if self.basis is None else known.get(self.basis, v.ESTIMATED)
+        """How the number is known; where an alert went through but its outcome is unknown, it is an estimate."""
+        if self.basis is None or self.basis == "stated":
+            return v.UNKNOWN if self.basis is None else v.STATED
+        whole = self.known is not None and self.seen is not None and bool((self.known >= self.seen).all())
+        return v.OBSERVED if self.basis == "observed" and whole else v.ESTIMATED
 
 
 def bar(units: Units, spec: Backtest) -> Bar:
@@ -130,9 +132,16 @@ def judge_add(units: Units, spec: Backtest, days: float) -> Verdict:
         word, reasons = v.INCONCLUSIVE, ["precision of an extra alert may lie on either side of the bar"]
     unseen = int((units.extra & units.closed).sum())
     if word == v.INCONCLUSIVE and unseen:
-        reasons.append(f"{unseen:,} extra alerts were stopped in this log and never seen")
+        were = "alert was" if unseen == 1 else "alerts were"
+        reasons.append(f"{unseen:,} extra {were} stopped in this log and never seen")
     settle = _settle(spec, wanted, numbers, clusters, days) if word == v.INCONCLUSIVE else Settle()
-    return Verdict("add", word, tuple(reasons), numbers, settle)
+    return Verdict("add", word, tuple(reasons), _possible(numbers), settle, {"extra": extra, "frauds": right})
+
+
+def _possible(numbers: dict[str, Interval]) -> dict[str, Interval]:
+    """The numbers as they are told, shares within 0 and 1; what was decided and is settled rests on the uncut ones."""
+    ends = {"precision": (0.0, 1.0), "bar": (0.0, 1.0), "lift": (-1.0, 1.0)}
+    return {name: number.within(*ends[name]) if name in ends else number for name, number in numbers.items()}
 
 
 def _measure(units: Units, spec: Backtest, wanted: Bar) -> tuple[dict[str, Interval], float]:
@@ -184,10 +193,10 @@ def _one_way(units: Units, spec: Backtest, wanted: Bar, drawn: Draws, way: int) 
 
 
 def _mark(units: Units) -> str:
-    """How outcomes of extra alerts are known."""
+    """How outcomes of extra alerts are known; the middle of what unknown ones leave open is an estimate."""
     if (units.extra & units.closed).any():
         return v.UNKNOWN
-    return v.ESTIMATED if (units.extra & units.sampled).any() else v.OBSERVED
+    return v.ESTIMATED if (units.extra & (units.sampled | ~units.told)).any() else v.OBSERVED
 
 
 def resize(interval: Interval, factor: float) -> Interval:
@@ -233,7 +242,8 @@ def _lift(drawn: Draws, wanted: Bar, precision: Interval, line: Interval, level:
     high = drawn.central(highs, most - own[0], _moves(drawn, "frauds_high", "bar_low"), level)[1]
     below = least - own[1] - math.hypot(least - precision.low, line.high - own[1])
     above = most - own[0] + math.hypot(precision.high - most, own[0] - line.low)
-    return Interval(middle, low, high, wanted.mark).covering(below, above)
+    mark = max(precision.mark, line.mark, key=(v.STATED, v.OBSERVED, v.ESTIMATED, v.UNKNOWN).index)
+    return Interval(middle, low, high, mark).covering(below, above)
 
 
 def _moves(drawn: Draws, hits: str, line: str) -> dict[str, float]:
@@ -261,5 +271,5 @@ def _settle(spec: Backtest, wanted: Bar, numbers: dict[str, Interval], clusters:
         half = (precision.high - precision.low) / 2
         more = days * max((half / abs(lift.estimate)) ** 2 - 1, 0.05)
     need = math.ceil(more) if 0 < more <= v.SOON else None
-    words += [f"about {need:,} more days"] if need is not None else []
+    words += [f"about {need:,} more day{'s' * (need != 1)}"] if need is not None else []
     return Settle(need, None, ", ".join(words) or "more than a year of log")

@@ -73,7 +73,7 @@ def _policy(name: str, alert: Bools, units: Units, drawn: Draws, spec: Backtest,
         alerts=alerts,
         alerts_per_day=alerts / days,
         seen=float(units.told[alert].mean()) if alerts else float("nan"),
-        precision=_inside(v.ratio(drawn, ends, count, spec.confidence, _mark(units, alert))),
+        precision=v.ratio(drawn, ends, count, spec.confidence, _mark(units, alert)).within(0.0, 1.0),
         recall=_share(drawn, f"{name} ", spec, anyone),
         value_share=_share(drawn, f"{name} v ", spec, anyone),
     )
@@ -82,19 +82,14 @@ def _policy(name: str, alert: Bools, units: Units, drawn: Draws, spec: Backtest,
 def _share(drawn: Draws, prefix: str, spec: Backtest, mark: str) -> Interval:
     least = v.ratio(drawn, (f"{prefix}low",) * 2, (f"{prefix}all low",) * 2, spec.confidence, mark)
     most = v.ratio(drawn, (f"{prefix}high",) * 2, (f"{prefix}all high",) * 2, spec.confidence, mark)
-    return _inside(Interval((least.estimate + most.estimate) / 2, least.low, most.high, mark))
-
-
-def _inside(share: Interval) -> Interval:
-    """A share between 0 and 1; NaN stays."""
-    estimate, low, high = (float(np.clip(end, 0.0, 1.0)) for end in (share.estimate, share.low, share.high))
-    return Interval(estimate, low, high, share.mark)
+    return Interval((least.estimate + most.estimate) / 2, least.low, most.high, mark).within(0.0, 1.0)
 
 
 def _mark(units: Units, alert: Bools) -> str:
+    """How outcomes of ``alert`` [n] are known; the middle of what unknown ones leave open is an estimate."""
     if (units.closed & alert).any():
         return v.UNKNOWN
-    return v.ESTIMATED if (units.sampled & alert).any() else v.OBSERVED
+    return v.ESTIMATED if (alert & (units.sampled | ~units.told)).any() else v.OBSERVED
 
 
 def retuned(recipe: Recipe, frame: pd.DataFrame, time: Int64, fit: Int64, fraud: npt.NDArray[np.int8]) -> Bools | None:

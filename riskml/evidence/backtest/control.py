@@ -52,11 +52,12 @@ class Control:
 
     @property
     def mark(self) -> str:
-        """How differences between model and rule are known."""
+        """How differences of model and rule are known; the middle of what unknown outcomes leave is an estimate."""
         units = self.units
-        if ((units.rule ^ units.model) & units.closed).any():
+        apart = units.rule ^ units.model
+        if (apart & units.closed).any():
             return v.UNKNOWN
-        return v.ESTIMATED if self.rows.any() else v.OBSERVED
+        return v.ESTIMATED if self.rows.any() or (apart & ~units.told).any() else v.OBSERVED
 
 
 @dataclass(frozen=True)

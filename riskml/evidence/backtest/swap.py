@@ -116,7 +116,7 @@ def saved(units: Units, spec: Backtest) -> tuple[Saved, ...]:
     stopped = units.sampled | units.closed
     honest = settled(units)
     if not stopped.any():
-        basis, mark = "outcomes", v.OBSERVED
+        basis, mark = "outcomes", v.OBSERVED if units.told.all() else v.ESTIMATED
     elif honest.closed.any():
         basis, mark = "bounds", v.UNKNOWN
     else:

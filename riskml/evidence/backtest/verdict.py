@@ -55,6 +55,11 @@ class Interval:
         """The interval widened to reach ``low`` and ``high``."""
         return Interval(self.estimate, min(self.low, low), max(self.high, high), self.mark)
 
+    def within(self, least: float, most: float) -> Interval:
+        """The interval cut to what there can be, such as 0 to 1 of a share; NaN stays."""
+        estimate, low, high = (float(np.clip(end, least, most)) for end in (self.estimate, self.low, self.high))
+        return Interval(estimate, low, high, self.mark)
+
 
 @dataclass(frozen=True)
 class Settle:
@@ -67,13 +72,17 @@ class Settle:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One question answered: its word, why, the numbers, and what would settle it."""
+    """One question answered: its word, why, the numbers, what would settle it, and plain counts where it has any.
+
+    ``counts`` of ADD are "extra", the alerts the model raises beside the rule, and "frauds", those known to be fraud.
+    """
 
     question: str
     word: str
     reasons: tuple[str, ...]
     numbers: Mapping[str, Interval] = field(default_factory=dict)
     settle: Settle = field(default_factory=Settle)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> ExitCode:

@@ -172,3 +172,44 @@ def test_without_rule_alerts_there_is_no_allowance() -> None:
     """A volume nobody can set beside the rule's leaves the verdict open, even under a stated bar."""
     verdict = judge_add(small(right=15, alerts=0), Backtest(draws=300, min_clusters=10, min_precision=0.1), 28)
     assert verdict.word == "INCONCLUSIVE" and "no alert in the test window" in verdict.reasons[0]
+
+
+def test_shares_stay_shares_and_the_word_does_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few clusters push uncut ends of shares beyond 0 and 1; what is told is cut, word and settlement stay."""
+    place = np.arange(470)
+    groups = np.where(place < 12, 0, np.where(place < 20, 1, place))
+    units = replace(small(right=12, told=40, bad=20, chance=0.5), groups=groups[None, :])
+    told = judge_add(units, SPEC, 28)
+    monkeypatch.setattr("riskml.evidence.backtest.add._possible", lambda numbers: numbers)
+    uncut = judge_add(units, SPEC, 28)
+    assert (told.word, told.reasons, told.settle) == (uncut.word, uncut.reasons, uncut.settle)
+    for name in ("precision", "bar"):
+        share, whole = told.numbers[name], uncut.numbers[name]
+        assert 0 <= share.low <= share.estimate <= share.high <= 1
+        assert (share.low, share.high) == (max(whole.low, 0.0), min(whole.high, 1.0))
+    assert uncut.numbers["precision"].low < 0 and uncut.numbers["precision"].high > 1
+    assert -1 <= told.numbers["lift"].low <= told.numbers["lift"].high <= 1
+
+
+def test_one_unknown_outcome_makes_an_estimate() -> None:
+    """Figures over outcomes all seen are observed; one unknown among the extra or the rule's alerts ends that."""
+    units, place = small(right=10, bad=10), np.arange(470)
+    names = ("precision", "frauds", "value", "value_per_alert")
+
+    def marks(unknown: int | None) -> tuple[set[str], str, str]:
+        fraud = np.where(place == (-1 if unknown is None else unknown), -1, units.fraud).astype(np.int8)
+        numbers = judge_add(replace(units, fraud=fraud), SPEC, 28).numbers
+        return {numbers[name].mark for name in names}, numbers["bar"].mark, numbers["lift"].mark
+
+    assert marks(None) == ({"observed"}, "observed", "observed")
+    assert marks(3) == ({"estimated"}, "observed", "estimated")
+    assert marks(40) == ({"observed"}, "estimated", "estimated")
+    assert marks(400) == ({"observed"}, "observed", "observed")
+
+
+def test_extra_alerts_and_their_known_frauds_are_counted() -> None:
+    """The counts are the extra alerts and those whose fraud was seen; an unknown outcome is no known fraud."""
+    units = small(right=10)
+    fraud = np.where(np.arange(470) == 3, -1, units.fraud).astype(np.int8)
+    assert judge_add(units, SPEC, 28).counts == {"extra": 20, "frauds": 10}
+    assert judge_add(replace(units, fraud=fraud), SPEC, 28).counts == {"extra": 20, "frauds": 9}

@@ -33,3 +33,17 @@ def test_every_policy_is_measured_on_the_same_draws() -> None:
     one, two, other = compare(units, {"a": units.rule, "b": units.rule, "c": units.model}, spec, 10)
     assert (one.precision, one.recall, one.value_share) == (two.precision, two.recall, two.value_share)
     assert other.precision.estimate == 8 / 50 and one.alerts_per_day == 5.6
+
+
+def test_an_unknown_outcome_makes_an_estimate_and_shares_stay_shares() -> None:
+    """A policy over known outcomes alone is observed, one with an unknown is not; few clusters keep shares within 1."""
+    at = np.arange(60)
+    units = pack(
+        model=at < 10, extra=at < 0, rule=at >= 50, enforced=False, released=at < 0, chance=np.full(60, np.nan),
+        fraud=np.where(at == 3, -1, (at % 10 < 8) * 1).astype(np.int8), alert_fraud=np.full(60, -1, np.int8),
+        value=at + 1.0, time=at, groups=(at % 3)[None, :], ways=("row",),
+    )  # fmt: skip
+    model, rule = compare(units, {"model": units.model, "rule": units.rule}, Backtest(draws=100), 10)
+    assert (model.precision.mark, rule.precision.mark, rule.recall.mark) == ("estimated", "observed", "estimated")
+    for share in (model.precision, model.recall, model.value_share, rule.precision, rule.recall, rule.value_share):
+        assert 0 <= share.low <= share.estimate <= share.high <= 1

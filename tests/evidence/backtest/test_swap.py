@@ -63,3 +63,10 @@ def test_no_cell_leaves_what_there_is(seed: int) -> None:
             assert cell.low >= 0 and cell.high <= most + 1e-9
     for one in saved(units, SPEC):
         assert one.share.low >= 0 and one.share.high <= 1
+
+
+def test_saved_shares_over_unknown_outcomes_are_estimates() -> None:
+    """Shares of money are observed only where every outcome was."""
+    dim = np.where(PLACE == 9, -1.0, FRAUD)
+    for fraud, mark in ((FRAUD, "observed"), (dim, "estimated")):
+        assert {one.share.mark for one in saved(made(MODEL, RULE, fraud), SPEC)} == {mark}
