@@ -64,6 +64,10 @@ class Journey:
         from riskml.recipe.parse import load_recipe
 
         parsed = load_recipe(recipe, overrides)
+        if parsed.backtest.segments:
+            from riskml.evidence.backtest.traits import require_fit
+
+            require_fit(parsed)
         tail = "".join(f" --set {_quoted(text)}" for text in overrides)
         tail += f" --runs {runs}" if str(runs) != "runs" else ""
         return Journey(parsed, RunFolder(runs / _slug(parsed.threat.name)), console, f"{recipe}{tail}")
@@ -238,6 +242,8 @@ def do_stage(journey: Journey, name: str) -> int:
         stage = _versus(stage, journey.opponent)
     if name == "backtest" and journey.sign_off:
         stage = _signed(stage)
+    if stage.command in ("backtest", "package"):
+        check_ledger(journey)
     with journey.folder.lock():
         _require(journey, stage)
         _refresh(journey, stage)
@@ -248,6 +254,18 @@ def do_stage(journey: Journey, name: str) -> int:
         journey.console.answer(line)
     journey.console.document(facts)
     return _finish(journey, stage)
+
+
+def check_ledger(journey: Journey) -> None:
+    """Refuse a ledger of looks that was altered, though no stage would read it now.
+
+    Raises:
+        DataError: a line was altered, or lines written here are gone.
+    """
+    if any(journey.folder.root.glob("*ledger.jsonl*")):  # the ledger, or what remembers its last line
+        from riskml.evidence.backtest.ledger import FILE, read
+
+        read(journey.folder.root / FILE)
 
 
 def _show_plan(journey: Journey, facts: Facts) -> None:
@@ -272,6 +290,7 @@ def list_features(journey: Journey) -> int:
 def do_all(journey: Journey) -> int:
     """`run`: every stage in order, redoing only what changed; the verdict is the exit code."""
     began = time.monotonic()
+    check_ledger(journey)
     with journey.folder.lock():
         for stage in STAGES.values():
             _refresh(journey, stage)
@@ -383,7 +402,7 @@ def _judge(journey: Journey, name: str) -> int:
     from riskml.cli.verdict import tell
 
     looks = journey.facts(name).get("looks")
-    if isinstance(looks, Mapping) and looks["part"] != "whole":
+    if isinstance(looks, Mapping) and (looks["part"] != "whole" or looks["look"] is not None):
         journey.console.say(str(looks["words"]))
     folder = journey.folder.stage(name)
     return tell(journey.console, journey.facts(name), folder, str(journey.recipe.file or ""), journey.junit)

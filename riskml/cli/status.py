@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from riskml.cli import words
 from riskml.cli.console import seconds
-from riskml.cli.journey import STAGES, standing
+from riskml.cli.journey import STAGES, check_ledger, standing
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def show_status(journey: Journey) -> int:
-    """Print it; always 0, whatever the verdict was."""
+    """Print it; always 0, whatever the verdict was.
+
+    Raises:
+        DataError: the ledger of looks was altered.
+    """
+    check_ledger(journey)
     console, recipe = journey.console, journey.recipe
     stands = {name: standing(journey, stage) for name, stage in STAGES.items()}
     _spread(stands)

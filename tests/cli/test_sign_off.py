@@ -83,6 +83,43 @@ def test_an_altered_ledger_gives_no_verdict(shop: Path) -> None:
     assert session.code == 2 and "was altered at line 1" in session.err and facts(shop) == before
 
 
+def test_an_altered_ledger_is_noticed_though_all_is_fresh(shop: Path) -> None:
+    """The commands that rest on the verdict, and `status`, refuse with exit code 2 and rewrite nothing."""
+    call(shop, "backtest", "--sign-off")
+    call(shop, "package")
+    ledger, before = shop / "runs/shop/ledger.jsonl", facts(shop)
+    assert call(shop, "status").code == 0
+    ledger.write_text(ledger.read_text().replace('"look": 1', '"look": 0'))
+    for words in (["backtest", "--sign-off"], ["run"], ["package"], ["status"]):
+        session = call(shop, *words)
+        assert session.code == 2 and "was altered at line 1" in session.err and not session.out, words
+    ledger.unlink()
+    assert "was removed" in call(shop, "status").err and facts(shop) == before
+
+
+def test_a_seal_put_on_or_taken_off_afterwards_hides_no_look(shop: Path) -> None:
+    """A verdict on the open window makes the sign-off the second look; one after it is written down as the third."""
+    ledger, recipe = shop / "runs/shop/ledger.jsonl", shop / "shop.toml"
+    recipe.write_text(RECIPE)
+    call(shop, "backtest")
+    assert facts(shop)["looks"]["part"] == "whole" and not ledger.exists()
+    recipe.write_text(SEALED)
+    session = call(shop, "backtest", "--sign-off")
+    assert facts(shop)["looks"]["look"] == 2 and facts(shop)["confidence"] == pytest.approx(1 - 0.05 / 6)
+    assert "Days of it were judged before they were sealed, which counts as a look." in session.err
+    recipe.write_text(RECIPE + "seed = 3\n")
+    session = call(shop, "backtest")
+    assert facts(shop)["looks"]["part"] == "whole" and len(ledger.read_text().splitlines()) == 3
+    assert "written down as look 3" in session.err
+    assert "written down as look 3" in (shop / "runs/shop/backtest/verdict.md").read_text()
+
+
+def test_a_segment_by_customer_is_refused_at_once(shop: Path) -> None:
+    """Exit code 2 before anything is computed."""
+    session = call(shop, "run", "--set", 'backtest.segments=["customer_id"]')
+    assert session.code == 2 and "`customer_id` is an entity (events.entities.customer)" in session.err
+
+
 def test_without_a_seal_there_is_nothing_to_sign_off(tmp_path: Path, once: Path) -> None:
     """The option is refused with the key to set; the page of an open window says that it is not sealed."""
     shutil.copytree(once, tmp_path, dirs_exist_ok=True)

@@ -4,8 +4,9 @@ In go the windows and what is judged; out come the windows this verdict may see,
 frozen facts that say so. A look is a model on a window that overlaps an earlier look's; the k-th costs
 alpha / (k (k + 1)), so that all of them together cost no more than alpha (sum over k of 1 / (k (k + 1)) = 1; D. P.
 Foster and R. A. Stine, J. R. Statist. Soc. B 70, 2008, spend alpha along such sequences). A look is written down
-before it is taken; the same look again is free. A ledger that was altered is refused,
-and one that was cut short or removed too, as long as the file beside it remembers its last line.
+before it is taken; the same look again is free. Verdicts that saw the days before they were sealed, or without a seal
+after they were opened, are looks too. A ledger that was altered is refused, and one that was cut short or removed too,
+as long as the file beside it remembers its last line.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import json
 import math
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from riskml.data.split import Windows, iso
 from riskml.errors import DataError, UsageError
+from riskml.evidence.backtest.seen import BEFORE, seen
 
 if TYPE_CHECKING:
     from riskml.recipe.spec import Recipe
@@ -33,6 +36,7 @@ FILE = "ledger.jsonl"
 _START = "0" * 64  # what the first entry follows
 _TAIL_DRAWS = 20  # draws that must lie beyond each end of an interval, or its ends are noise
 _MOST_DRAWS = 100_000
+_BEFORE = " Days of it were judged before they were sealed, which counts as a look."
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,10 @@ class Looks:
         end: first instant no longer judged.
         sealed_from: where the sealed window begins; None without one.
         sealed_to: where it ends.
-        look: k of this look; None outside sign-off.
+        look: k of this look, at the days of it that are or were sealed; None where it saw none.
         looks: looks written down so far at windows that overlap the sealed one, this one included.
         alpha: error all looks together may make, 1 - ``[backtest] confidence``.
-        spent: error this look may make; 0 outside sign-off.
+        spent: error this look may make; 0 where ``look`` is None.
         spent_so_far: error all looks counted in ``looks`` may make.
         confidence: level of every interval of this verdict.
         repeated: the same look was taken before, so it cost nothing new.
@@ -148,15 +152,18 @@ def take(
             raise UsageError("the recipe seals no window to sign off on", 'set sign_off = "14d" under [backtest]')
         words = "The window is not sealed: looks at it are not counted."
         facts = _facts("whole", windows, None, alpha, spec.confidence, words)
-        return recipe, windows, facts
+        return recipe, windows, _unsealed(facts, windows, model, subject, ledger, words="")
     cut = windows.test_end - spec.sign_off
     if cut <= windows.test_start:
         hint = "lengthen train.test or shorten backtest.sign_off"
         raise DataError("the sealed sign-off window leaves nothing of the test window before it", hint)
     if request is None:
-        return _develop(recipe, windows, cut, ledger)
+        part, facts = _develop(recipe, windows, cut, ledger)
+        return recipe, part, _unsealed(facts, part, model, subject, ledger, words=f"{facts.words} ")
     sealed = replace(windows, test_start=cut)
-    found, fresh, repeated = look(request, model, subject, (cut, windows.test_end), alpha)
+    fresh = _recount(request, (cut, windows.test_end), alpha)
+    found, new, repeated = look(request, model, subject, (cut, windows.test_end), alpha)
+    fresh |= new
     entry = found[-1]
     confidence = 1 - entry.spent
     draws = max(spec.draws, min(math.ceil(2 * _TAIL_DRAWS / entry.spent), _MOST_DRAWS))
@@ -164,6 +171,7 @@ def take(
         f"Sign-off look {entry.look}{' again' if repeated else ''}: intervals hold at {confidence:.2%}, "
         f"{entry.spent:.2%} of the {alpha:.2%} error was spent on it."
     )
+    words += _BEFORE * any(e.subject.startswith(BEFORE) for e in found)
     if fresh:
         words += " There was no ledger here before, so looks taken elsewhere are not counted."
     facts = _facts("sign-off", sealed, cut, alpha, confidence, words)
@@ -172,22 +180,57 @@ def take(
     return replace(recipe, backtest=replace(spec, confidence=confidence, draws=draws)), sealed, facts
 
 
-def _develop(recipe: Recipe, windows: Windows, cut: int, ledger: Path | None) -> tuple[Recipe, Windows, Looks]:
+def _develop(recipe: Recipe, windows: Windows, cut: int, ledger: Path | None) -> tuple[Windows, Looks]:
     """What a development look may see: all before the sealed window, at no cost."""
     spec = recipe.backtest
-    part = replace(windows, test_end=cut)
+    part, alpha = replace(windows, test_end=cut), 1 - spec.confidence
+    fresh = ledger is not None and _recount(Request(ledger, _now()), (cut, windows.test_end), alpha)
     entries = () if ledger is None else read(ledger)
     there, found = bool(entries), [e for e in entries if e.overlaps(cut, windows.test_end)]
+    opened = sum(not e.subject.startswith(BEFORE) for e in found)
     words = f"Development look: the window from {iso(cut)} to {iso(windows.test_end)} stays sealed for sign-off; "
     words += "until it is opened, a release stays in shadow."
-    if ledger is not None and not there:
+    if opened:
+        words += f" It was opened {opened} time{'s' * (opened > 1)} before."
+    words += _BEFORE * (opened < len(found))
+    if ledger is not None and (fresh or not there):
         words += " There is no ledger here, so looks taken elsewhere are not counted."
-    elif found:
-        words += f" It was opened {len(found)} time{'s' * (len(found) > 1)} before."
-    facts = _facts("development", part, cut, 1 - spec.confidence, spec.confidence, words)
+    facts = _facts("development", part, cut, alpha, spec.confidence, words)
     facts = replace(facts, looks=len(found), spent_so_far=sum(e.spent for e in found))
     facts = replace(facts, sealed_to=iso(windows.test_end))
-    return recipe, part, replace(facts, ledger="none" if ledger is None else "found" if there else "missing")
+    return part, replace(facts, ledger="none" if ledger is None else "found" if there else "missing")
+
+
+def _unsealed(facts: Looks, judged: Windows, model: str, subject: str, ledger: Path | None, words: str) -> Looks:
+    """The facts of a verdict without a request; where days it judged were opened for sign-off before, a look more.
+
+    ``words`` is what is said before that look is told; its intervals stay at the declared confidence.
+    """
+    start, end = judged.test_start, judged.test_end
+    entries = () if ledger is None else read(ledger)
+    opened = [e for e in entries if e.overlaps(start, end) and not e.subject.startswith(BEFORE)]
+    if ledger is None or not opened:
+        return facts
+    days = (max(start, min(e.start for e in opened)), min(end, max(e.end for e in opened)))
+    found, _, repeated = look(Request(ledger, _now()), model, subject, days, facts.alpha)
+    entry = found[-1]
+    words += f"This verdict looked at days sealed for sign-off, which is written down as look {entry.look} at them."
+    facts = replace(facts, look=entry.look, spent=entry.spent, repeated=repeated, ledger="found", words=words)
+    if facts.part == "development":  # ``looks`` counts those at the days that are sealed now
+        return facts
+    return replace(facts, looks=len(found), spent_so_far=sum(e.spent for e in found))
+
+
+def _recount(request: Request, window: tuple[int, int], alpha: float) -> bool:
+    """Write down what verdicts beside the ledger saw of the window before it was sealed; whether a ledger began so."""
+    began = False
+    for old in seen(request.ledger.parent, *window):
+        began |= look(request, old.model, old.subject, (old.start, old.end), alpha)[1]
+    return began
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 def _facts(part: str, seen: Windows, cut: int | None, alpha: float, confidence: float, words: str) -> Looks:
@@ -237,10 +280,8 @@ def read(ledger: Path) -> tuple[Entry, ...]:
         DataError: the file cannot be read, or a line was altered, removed or added by hand.
     """
     hint = "bring back the file as it was; without it nobody knows how often the window was opened"
-    names, last = (
-        {f.name for f in fields(Entry)},
-        _remembered(ledger),
-    )  # remembered after it was written, so read before
+    names = {f.name for f in fields(Entry)}
+    last = _remembered(ledger)  # remembered after it was written, so read before
     entries: list[Entry] = []
     before = _START
     try:

@@ -2,7 +2,8 @@
 
 In go the recipe, tables and the event row that stands for each unit; out come one word per unit. A segment is a column
 or an expression over columns of the events or of the feature table; a true-or-false one says yes or no. A number with
-many different values is refused, since bands of it are the recipe's to choose.
+many different values is refused, since bands of it are the recipe's to choose; so are columns that name whom an event
+is about or that are not there when it happens.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from riskml.data.roles import forbidden_columns
 from riskml.errors import DataError, near_matches
 from riskml.expression import EVENT_TIME, as_columns, parse
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from riskml.data.tables import Tables
     from riskml.recipe.spec import Recipe
 
-__all__ = ["kinds", "values"]
+__all__ = ["kinds", "require_fit", "values"]
 
 MOST_NUMBERS = 20  # different numbers a segment may take
 MOST_VALUES = 12  # values shown; rarer ones are put together
@@ -41,10 +43,29 @@ def values(recipe: Recipe, tables: Tables, features: pd.DataFrame, rows: Int64) 
         rows: event rows.
 
     Raises:
-        DataError: a column is nowhere, or a number takes too many values.
+        DataError: a column is nowhere or not for segments, or a number takes too many values.
         ExpressionError: an expression does not fit its columns.
     """
+    require_fit(recipe)
     return [(text, _one(text, tables, features, rows)) for text in recipe.backtest.segments]
+
+
+def require_fit(recipe: Recipe) -> None:
+    """Refuse segments whose values would name somebody on the page, or sort events by their outcome; reads no data.
+
+    Raises:
+        DataError: a segment reads an entity, a personal column, the label, or a column of the rule's or of later days.
+    """
+    events = recipe.events
+    barred = dict.fromkeys(events.pii, "is personal (events.pii) and would stand on the page")
+    for entity, name in events.entities.items():
+        barred.setdefault(name, f"is an entity (events.entities.{entity}) and would stand on the page")
+    barred |= forbidden_columns(recipe)
+    for text in recipe.backtest.segments:
+        for name in parse(text).columns:
+            if name in barred:
+                hint = "name columns known when the event happens, such as a country or a band of account age"
+                raise DataError(f"backtest.segments: `{name}` {barred[name]}", hint)
 
 
 def _one(text: str, tables: Tables, features: pd.DataFrame, rows: Int64) -> Objects:

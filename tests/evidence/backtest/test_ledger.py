@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riskml.data.split import Windows
+from riskml.data.split import Windows, iso
 from riskml.errors import DataError, UsageError
-from riskml.evidence.backtest.ledger import Request, cost, look, read, take
+from riskml.evidence.backtest.ledger import Looks, Request, cost, look, read, take
 from riskml.recipe.spec import DAY, Backtest, Events, Labels, Recipe, Threat
 
 WINDOWS = Windows(0, 20 * DAY, 30 * DAY, 40 * DAY, 50 * DAY, 78 * DAY, 88 * DAY, 10 * DAY)
@@ -162,3 +162,74 @@ def test_two_looks_at_once_cost_as_much_as_two_in_turn(tmp_path: Path) -> None:
     with ThreadPoolExecutor(5) as pool:
         found = list(pool.map(lambda n: look(ask, f"m{n}", "s", SEALED, 0.05)[0][-1].look, range(10)))
     assert sorted(found) == list(range(1, 11)) and [e.number for e in read(ask.ledger)] == list(range(1, 11))
+
+
+def judged(folder: Path, facts: Looks, name: str = "backtest", events: int = 9, model: str = "m") -> None:
+    """Leave a verdict in a run folder, as the command does."""
+    body = {"looks": asdict(facts), "hashes": {"model": model, "data": "d"}, "counts": {"test": events}}
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "facts.json").write_text(json.dumps(body))
+
+
+OPEN = replace(RECIPE, backtest=Backtest())
+SHORT = replace(RECIPE, backtest=Backtest(sign_off=5 * DAY))
+
+
+@pytest.mark.parametrize("first", [OPEN, SHORT])
+def test_days_judged_before_they_were_sealed_are_a_look(tmp_path: Path, first: Recipe) -> None:
+    """Without a seal or with a shorter one: the sign-off is the second look, and a rerun counts nothing again."""
+    early = take(first, WINDOWS, "m", "s", None, tmp_path / "ledger.jsonl")[2]
+    assert early.look is None and not list(tmp_path.iterdir())
+    judged(tmp_path, early)
+    facts = take(RECIPE, WINDOWS, "m", "s", asked(tmp_path))[2]
+    assert (facts.look, facts.looks, facts.ledger) == (2, 2, "new")
+    assert facts.spent == pytest.approx(0.05 / 6) and facts.spent_so_far == pytest.approx(0.05 / 2 + 0.05 / 6)
+    assert "Days of it were judged before they were sealed, which counts as a look." in facts.words
+    old, new = read(tmp_path / "ledger.jsonl")
+    assert (old.start, old.end, old.look) == (SEALED[0], 78 * DAY if first is OPEN else 73 * DAY, 1)
+    assert (new.start, new.end) == SEALED and old.model == "m"
+    again = take(RECIPE, WINDOWS, "m", "s", asked(tmp_path))[2]
+    assert (again.look, again.repeated) == (2, True) and len(read(tmp_path / "ledger.jsonl")) == 2
+
+
+def test_a_development_look_counts_it_before_the_verdict_is_replaced(tmp_path: Path) -> None:
+    """Sealing, developing and signing off in turn forgets nothing, and a verdict against a rival counts as well."""
+    ledger = tmp_path / "ledger.jsonl"
+    early = take(OPEN, WINDOWS, "m", "s", None, ledger)[2]
+    judged(tmp_path, early)
+    facts = take(RECIPE, WINDOWS, "m", "s", None, ledger)[2]
+    assert facts.look is None and facts.looks == 1 and "judged before they were sealed" in facts.words
+    assert "opened" not in facts.words.split("until it is opened")[1] and "no ledger here" in facts.words
+    judged(tmp_path, facts)
+    judged(tmp_path, early, "backtest-vs-champion", model="other")
+    assert take(RECIPE, WINDOWS, "m", "s", asked(tmp_path))[2].look == 3
+
+
+def test_what_saw_nothing_of_the_sealed_days_is_no_look(tmp_path: Path) -> None:
+    """A development verdict up to the seal, one of no events and a file that is no verdict add nothing."""
+    early = take(OPEN, WINDOWS, "m", "s", None)[2]
+    judged(tmp_path, take(RECIPE, WINDOWS, "m", "s", None)[2])
+    judged(tmp_path, early, "backtest-vs-rule", events=0)
+    judged(tmp_path, replace(early, end=iso(SEALED[0])), "backtest-vs-champion")
+    (tmp_path / "backtest-old").mkdir()
+    (tmp_path / "backtest-old" / "facts.json").write_text("[]")
+    facts = take(RECIPE, WINDOWS, "m", "s", asked(tmp_path))[2]
+    assert facts.look == 1 and "before they were sealed" not in facts.words
+
+
+@pytest.mark.parametrize(("later", "days"), [(OPEN, SEALED), (SHORT, (SEALED[0], 73 * DAY))])
+def test_taking_the_seal_off_again_is_a_look(tmp_path: Path, later: Recipe, days: tuple[int, int]) -> None:
+    """Once opened for sign-off, the days count whoever judges them; once each, and never twice for one verdict."""
+    ask = asked(tmp_path)
+    take(RECIPE, WINDOWS, "m", "s", ask)
+    recipe, _, facts = take(later, WINDOWS, "m", "open", None, ask.ledger)
+    assert (
+        (facts.look, facts.repeated) == (2, False) and facts.spent == pytest.approx(cost(0.05, 2)) and recipe == later
+    )
+    assert "looked at days sealed for sign-off, which is written down as look 2" in facts.words
+    entry = read(ask.ledger)[-1]
+    assert (entry.start, entry.end, entry.subject) == (*days, "open")
+    assert take(later, WINDOWS, "m", "open", None, ask.ledger)[2].repeated is True
+    judged(tmp_path, facts)
+    assert take(RECIPE, WINDOWS, "n", "s", ask)[2].look == 3 and len(read(ask.ledger)) == 3
+    assert take(RECIPE, WINDOWS, "n", "s", None, ask.ledger)[2].look is None  # its own days were never sealed

@@ -18,7 +18,7 @@ from riskml.recipe.spec import DAY
 from tests.evidence.backtest.test_judge import END, TEST, judge_world, recipe, world
 
 CUT = END - 12 * DAY
-SPEC = recipe(sign_off=12 * DAY, segments=("fired",))
+SPEC = recipe(sign_off=12 * DAY, segments=("amount > 300",))
 SEEN = ("headline", "counts", "points", "add", "replace", "evidence", "swap", "saved", "baselines", "weeks", "ranking")
 SEEN += ("matches", "segments", "threats", "looks", "flips", "rollback", "net_value", "day_blocks")
 
@@ -48,11 +48,13 @@ def test_sign_off_judges_the_sealed_days_alone(tmp_path: Path) -> None:
     time = tables.events.time
     assert facts.counts.test == ((time >= CUT) & (time < END)).sum() and facts.counts.days == pytest.approx(12)
     assert facts.confidence == facts.looks.confidence == pytest.approx(0.975)
-    plain = judge_world(recipe(segments=("fired",)), tables, margins, windows)
+    plain = judge_world(recipe(segments=("amount > 300",)), tables, margins, windows)
     assert facts.points == plain.points and facts.hashes["backtest"] == SPEC.digest("backtest")
     (entry,) = read(ask.ledger)
     assert (entry.start, entry.end, entry.at, entry.model) == (CUT, END, 5, "m")
-    inner = judge_world(recipe(sign_off=12 * DAY, segments=("fired",), confidence=0.975), tables, margins, windows)
+    inner = judge_world(
+        recipe(sign_off=12 * DAY, segments=("amount > 300",), confidence=0.975), tables, margins, windows
+    )
     assert inner.looks.part == "development" and len(read(ask.ledger)) == 1
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from riskml.data.labels import LabelLog
 from riskml.errors import DataError
-from riskml.evidence.backtest.traits import kinds, values
-from riskml.recipe.spec import Backtest, Events, Labels, Recipe, Threat
+from riskml.evidence.backtest.traits import kinds, require_fit, values
+from riskml.recipe.spec import Backtest, Events, Labels, Recipe, Rule, Threat
 from tests.evidence.backtest.test_judge import judge_world, recipe, world
 
 EVENTS = pd.DataFrame(
@@ -65,6 +65,25 @@ def test_unknown_columns_and_numbers_without_bands_are_refused() -> None:
     with pytest.raises(DataError, match="50 different numbers") as caught:
         words("amount", wide, pd.DataFrame())
     assert "if_else" in caught.value.hint
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("card", "is an entity"),
+    ("concat(country, card)", "is an entity"),
+    ("email", "is personal"),
+    ("bad", "is the label"),
+    ("state == 'closed'", "is overwritten after the event"),
+    ("if_else(alerted, 'a', 'b')", "belongs to the rule"),
+])  # fmt: skip
+def test_whom_it_is_about_and_what_became_of_it_are_no_segments(text: str, why: str) -> None:
+    """Entities, personal columns, the label, columns of the rule or of later days are refused; no data is read."""
+    events = Events("e", "e", "id", "t", entities={"card": "card"}, pii=("email",), later={"state": "state_at"})
+    rule, labels = Rule(fired="alerted"), Labels(1, label="bad")
+    asked = Recipe(Threat("t"), events, labels, rule=rule, backtest=Backtest(segments=("country", text)))
+    tables: Any = None
+    with pytest.raises(DataError, match=f"backtest.segments: .*{why}"):
+        values(asked, tables, FEATURES, np.arange(3))
+    require_fit(replace(asked, backtest=Backtest(segments=("country", "age < 7d"))))
 
 
 def test_the_kind_is_that_of_the_best_known_fraud_label() -> None:
