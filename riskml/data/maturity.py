@@ -276,7 +276,8 @@ def _use(
     of = "independent reports" if slowest.threat is None else f"independent reports of {slowest.threat}"
     if age > declared:
         bound = "at least " if slowest.word == AT_LEAST else ""
-        said = f"{ENOUGH:.0%} of {of} are there only after {bound}{_days(age)}, so {_days(declared)} were lengthened"
+        said = f"{ENOUGH:.0%} of {of} are there only after {bound}{_days(age)}"
+        said += f", so the declared {_days(declared)} were lengthened"
         return age, slowest.word, said
     if whole[0].word == OPEN:
         return declared, DECLARED, f"{whole[0].reason} to estimate the delay; {stands} untested"

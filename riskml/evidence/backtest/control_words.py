@@ -1,16 +1,24 @@
 """A control plan in words: a short table for the terminal and a page in Markdown.
 
-In go the plan's JSON-ready facts; out come lines and text. Every number in them is one of the facts.
+In go the plan's JSON-ready facts; out come lines and text, and the wait of an open verdict in the plan's own dates.
+Every number in them is one of the facts; what is missing is said to be unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from riskml.evidence.backtest.verdict import INCONCLUSIVE, Settle, Verdict, plain
 from riskml.evidence.backtest.words import money
 
-__all__ = ["lines", "markdown"]
+if TYPE_CHECKING:
+    from riskml.evidence.backtest.control_plan import ControlPlan
+
+__all__ = ["lines", "markdown", "paced"]
+
+FROZEN = "a threshold frozen at the rule's volume"  # what else an open REPLACE may wait for, beside releases
 
 Facts = Mapping[str, Any]
 Table = list[list[str]]
@@ -49,8 +57,9 @@ def markdown(plan: Facts, threat: str) -> str:
 def _first(plan: Facts) -> str:
     cap = "" if plan["max_amount"] is None else f", none above {money(plan['max_amount'])}"
     return (
-        f"{plan['days']} days from {_day(plan['start'])}, at most {plan['per_day']:,} releases a day{cap}; "
-        f"the rule alone raises about {plan['alerts_per_day']:,.1f} alerts a day."
+        f"{_many(plan['days'], 'day')} from {_day(plan['start'])}, "
+        f"at most {_many(plan['per_day'], 'release')} a day{cap}; "
+        f"the rule alone raises about {_number(plan['alerts_per_day'])} alerts a day."
     )
 
 
@@ -61,13 +70,13 @@ def _rules(plan: Facts) -> list[str]:
         f"`{plan['model'][:12]}`) when it is raised. What the model would alert on too stays stopped.",
         "Draw one number between 0 and 1 per episode, and let the alert through if it lies below its chance. "
         "Log that chance with the event whether it was let through or not.",
-        f"After {plan['per_day']:,} releases in a day stop releasing until midnight UTC, and log no chance.",
+        f"After {_many(plan['per_day'], 'release')} in a day stop releasing until midnight UTC, and log no chance.",
     ]
     if plan["max_amount"] is not None:
         found.append(
             f"Above {money(plan['max_amount'])} release nothing and log no chance. "
-            f"{plan['gap_alerts']:.1%} of rule-only alerts lie there with {plan['gap_value']:.0%} of their money; "
-            "nothing is claimed of them."
+            f"{_share(plan['gap_alerts'], 1)} of rule-only alerts lie there "
+            f"with {_share(plan['gap_value'])} of their money; nothing is claimed of them."
         )
     return found
 
@@ -92,9 +101,9 @@ def _strata(plan: Facts) -> Table:
         [
             _range(part["score"], "{:.2f}".format),
             "any" if plan["max_amount"] is None else _range(part["amount"], money),
-            f"{part['alerts_per_day']:,.1f}",
-            f"{part['fraud_share']:.0%}",
-            " then ".join(dict.fromkeys(f"{chance:.2g}" for chance in part["chance"])),
+            _number(part["alerts_per_day"]),
+            _share(part["fraud_share"]),
+            " then ".join(dict.fromkeys(_number(chance, ".2g") for chance in part["chance"])),
         ]
         for part in plan["strata"]
     ]
@@ -105,7 +114,7 @@ def _stages(plan: Facts) -> Table:
         [
             _day(stage["start"]),
             str(stage["days"]),
-            f"{stage['releases_per_day']:,.1f}",
+            _number(stage["releases_per_day"]),
             *(money(stage[f"{key}_per_day"]) for key in ("money", "loss", "most")),
         ]
         for stage in plan["stages"]
@@ -117,11 +126,11 @@ def _checks(plan: Facts) -> Table:
         [
             _day(check["until"]),
             _day(check["known"]),
-            f"{check['forecast']['releases']:,.0f}",
-            f"{check['forecast']['frauds']:,.1f}",
+            _number(check["forecast"]["releases"], ",.0f"),
+            _number(check["forecast"]["frauds"]),
             money(check["forecast"]["half_width"]),
-            f"{check['forecast']['passes']:.0%}",
-            f"{check['forecast']['fails']:.0%}",
+            _share(check["forecast"]["passes"]),
+            _share(check["forecast"]["fails"]),
         ]
         for check in plan["checkpoints"]
     ]
@@ -133,8 +142,8 @@ def _options(plan: Facts) -> Table:
             "any" if option["max_amount"] is None else money(option["max_amount"]),
             str(option["per_day"]),
             *(money(option[key]) for key in ("most_per_day", "loss", "half_width", "bounded")),
-            f"{option['likely']:.0%}",
-            "over a year" if option["settled_days"] is None else f"{option['settled_days']} days",
+            _share(option["likely"]),
+            "over a year" if option["settled_days"] is None else _many(option["settled_days"], "day"),
         ]
         for option in plan["options"]
     ]
@@ -148,8 +157,43 @@ def _settles(plan: Facts) -> str:
     if plan["settled"] is None:
         tried = ", whatever the caps" if len(plan["options"]) > 1 else ""
         return f"REPLACE is not likely to be settled within a year{tried}: {plan['obstacle']}."
-    more = "" if plan["settled_days"] <= plan["days"] else f" if releases go on for {plan['settled_days']} days"
-    return f"REPLACE is likely settled by {_day(plan['settled'])}{more}, if the present estimate is right."
+    long = _many(plan["settled_days"], "day")
+    more = "" if plan["settled_days"] <= plan["days"] else f" if releases go on for {long}"
+    likely = f"REPLACE is likely settled, as {_word(plan)}, by {_day(plan['settled'])}{more}"
+    return f"{likely}, if the present estimate is right."
+
+
+def _word(plan: Facts) -> str:
+    """The word the plan's own forecast expects once it is settled: the one with the larger chance."""
+    found = next((one for one in _forecasts(plan) if one["days"] == plan["settled_days"]), None)
+    passes, fails = (0.0, 0.0) if found is None else (found["passes"] or 0.0, found["fails"] or 0.0)
+    return "PASS or FAIL" if passes == fails else "PASS" if passes > fails else "FAIL"
+
+
+def _forecasts(plan: Facts) -> list[Facts]:
+    return [check["forecast"] for check in plan["checkpoints"]]
+
+
+def paced(verdict: Verdict, plan: ControlPlan | None) -> Verdict:
+    """The verdict with its wait for releases told by the plan beside it, so that both name one date.
+
+    Where the plan settles nothing within a year, or cannot say, the wait is named for what it is: one without caps.
+    """
+    settle = verdict.settle
+    if plan is None or not plan.needed or verdict.word != INCONCLUSIVE or settle.releases is None:
+        return verdict
+    if plan.blind or plan.settled is None or plan.settled_days is None:
+        long = "the release plan cannot say how long" if plan.blind else "not within a year"
+        text = f"{settle.text} (without caps; within the plan's caps {long})"
+        return replace(verdict, settle=replace(settle, text=text))
+    facts: Any = plain(plan)
+    many = next(one["releases"] for one in _forecasts(facts) if one["days"] == plan.settled_days)
+    releases = None if many is None else max(1, round(many))
+    count = "releases" if releases is None else f"about {_many(releases, 'release')}"
+    text = f"{count} of rule-only alerts within the plan's caps, likely {_word(facts)} by {_day(plan.settled)}"
+    if settle.text.startswith(FROZEN):
+        text = f"{FROZEN}, {text}"
+    return replace(verdict, settle=Settle(plan.settled_days, releases, text))
 
 
 def _assumes(plan: Facts) -> str:
@@ -170,6 +214,18 @@ def _range(ends: Sequence[float | None], word: Any) -> str:
     if low is None:
         return f"below {word(high)}"
     return f"{word(low)} and up" if high is None else f"{word(low)} to {word(high)}"
+
+
+def _number(value: float | None, form: str = ",.1f") -> str:
+    return "unknown" if value is None else format(value, form)
+
+
+def _share(value: float | None, digits: int = 0) -> str:
+    return "unknown" if value is None else f"{value:.{digits}%}"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _day(instant: str) -> str:

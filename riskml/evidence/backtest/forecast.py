@@ -81,6 +81,7 @@ class Outlook:
     ramp: Ramp
     spec: Backtest
 
+    @np.errstate(over="ignore", invalid="ignore")
     def at(self, days: int) -> Forecast:
         """The forecast after ``days`` of releases; days beyond the ramp go on as in its last stage."""
         ramp, stages = self.ramp, _stages(self.ramp.days, days)
@@ -129,6 +130,8 @@ class Outlook:
 
     def _words(self, days: int, spread: Floats, half: Floats) -> tuple[float, float]:
         """Shares of worlds, drawn around the present estimate, whose intervals pass and fail as the verdict's do."""
+        if not np.isfinite(spread).all():
+            return 0.0, 0.0  # amounts beyond any number: nothing is likely
         rng = np.random.default_rng(self.spec.seed)
         value, insults = rng.multivariate_normal(days * self.mean, spread, WORLDS, method="eigh").T
         closed_value, closed_alerts = (days * part for part in self.closed)
@@ -141,6 +144,7 @@ class Outlook:
         return float(passes.mean()), float(fails.mean())
 
 
+@np.errstate(over="ignore", invalid="ignore")  # squares of absurd amounts: widths are then unknown
 def outlook(units: Units, ramp: Ramp, spec: Backtest) -> Outlook:
     """Rates of the differences, from what the log shows and what the ramp's shares say of unseen alerts."""
     days, groups = ramp.log_days, units.groups[0]
@@ -160,7 +164,7 @@ def outlook(units: Units, ramp: Ramp, spec: Backtest) -> Outlook:
     seen = np.array([[together * float(units.value**2 @ share), 0.0], [0.0, lost[1]]])
     caught = float(units.value[units.rule] @ units.fraud_low[units.rule])
     insulted = float((1 - units.fraud_high[units.rule]).clip(0).sum())
-    amounts = units.value[ramp.rows]
+    amounts = units.value[ramp.rows] / max(float(units.value[ramp.rows].max()), 1e-300)  # so that no square overflows
     return Outlook(
         mean=(gained.sum(axis=0) - lost) / days,
         spread=(_cluster_sums(groups, gained) + seen) / days,

@@ -26,6 +26,7 @@ from riskml.evidence.backtest.add import judge_add
 from riskml.evidence.backtest.baselines import Policy, compare, retuned
 from riskml.evidence.backtest.control import settled
 from riskml.evidence.backtest.control_plan import ControlPlan, control_plan
+from riskml.evidence.backtest.control_words import paced
 from riskml.evidence.backtest.examples import Examples, pick
 from riskml.evidence.backtest.ledger import Looks, Request, take
 from riskml.evidence.backtest.log import Counts, Points, Sample, amounts, dated, operating_points, sample
@@ -242,6 +243,7 @@ def backtest(
         plan = control_plan(
             recipe, tables, log, windows, inc, points, margins, taken, matures_after=clock.used, model=model.digest
         )
+        found = replace(found, replace=paced(found.replace, plan))
     by_week = weeks(settled(units), taken.start, taken.end)
     asked, other = (found.add, found.replace) if spec.question == "add" else (found.replace, found.add)
     return Backtest(

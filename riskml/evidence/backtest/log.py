@@ -133,7 +133,7 @@ def first_fired(recipe: Recipe, tables: Tables, inc: Incumbent) -> Bools:
 
 
 def amounts(recipe: Recipe, tables: Tables, rows: Int64) -> Floats:
-    """Money at risk of each row; 1 where the recipe names no amount, 0 where it is null or negative."""
+    """Money at risk of each row; 1 where the recipe names no amount, 0 where it is null, infinite or negative."""
     name = recipe.events.amount
     if name is None:
         return np.ones(len(rows))
@@ -141,7 +141,7 @@ def amounts(recipe: Recipe, tables: Tables, rows: Int64) -> Floats:
     if name not in frame.columns:
         raise DataError(f"events.amount names `{name}`, which events do not have", near_matches(name, frame.columns))
     value = pd.to_numeric(frame[name].iloc[rows], errors="coerce").to_numpy(np.float64)
-    return np.asarray(np.where(value > 0, value, 0.0))
+    return np.asarray(np.where((value > 0) & np.isfinite(value), value, 0.0))
 
 
 def eligible_rows(time: Int64, windows: Windows, inc: Incumbent) -> tuple[Int64, Counts]:

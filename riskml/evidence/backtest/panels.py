@@ -13,9 +13,12 @@ import numpy.typing as npt
 
 from riskml.data.split import iso
 from riskml.evidence.backtest import verdict as v
+from riskml.evidence.backtest.add import beside
 from riskml.evidence.backtest.bootstrap import resample
+from riskml.evidence.backtest.control import few_frauds, heavy, sides
 from riskml.evidence.backtest.log import sample
 from riskml.evidence.backtest.replace import columns
+from riskml.evidence.backtest.strata import stratified
 from riskml.evidence.backtest.units import Units
 from riskml.evidence.backtest.verdict import Interval
 from riskml.recipe.spec import DAY
@@ -161,12 +164,15 @@ def read(units: Units, curve: Curve, panel: Windows, spec: Backtest) -> Early:
     """The early reading of ``units``, decided within the test window of ``panel``.
 
     A known fraud of age a counts 1/m(a), which makes every total unbiased where m is right (D. G. Horvitz, D. J.
-    Thompson, JASA 47, 1952). Outcomes that were stopped stay bounded as in the verdict.
+    Thompson, JASA 47, 1952). Outcomes that were stopped stay bounded where releases show too few frauds to speak for
+    them.
     """
+    units = _settled(units)
     share = curve.at(panel.as_of - units.time)
     drawn = resample(_columns(units, share), units.groups[0], spec.draws, spec.seed)
     unknown = bool(((units.model != units.rule) & units.closed).any())
     mark, level = v.UNKNOWN if unknown else v.ESTIMATED, spec.confidence
+    dark = v.UNKNOWN if (units.extra & units.closed).any() else v.ESTIMATED
     return Early(
         start=iso(panel.test_start),
         end=iso(panel.test_end),
@@ -181,8 +187,17 @@ def read(units: Units, curve: Curve, panel: Windows, spec: Backtest) -> Early:
         expected=v.of(drawn, "expected", "expected", level, v.ESTIMATED),
         value=v.of(drawn, "value_low", "value_high", level, mark),
         frauds=v.of(drawn, "frauds_low", "frauds_high", level, mark),
-        precision=v.ratio(drawn, ("extra_frauds", "extra_frauds"), ("extra", "extra"), level, v.ESTIMATED),
+        precision=v.ratio(drawn, ("extra_low", "extra_high"), ("extra",) * 2, level, dark).within(0.0, 1.0),
     )
+
+
+def _settled(units: Units) -> Units:
+    """The units with stopped alerts bounded, all of a side alone or its largest, where releases show too few frauds."""
+    units = beside(units)
+    for side in sides(units):
+        held = side & units.sampled
+        units = units.close(held if few_frauds(units, held) else heavy(units, held))
+    return stratified(units)
 
 
 def _columns(units: Units, share: Floats) -> dict[str, Floats]:
@@ -200,7 +215,8 @@ def _columns(units: Units, share: Floats) -> dict[str, Floats]:
         "value_low": units.value * least,
         "value_high": units.value * most,
         "extra": extra,
-        "extra_frauds": extra * low,
+        "extra_low": extra * low,
+        "extra_high": extra * high,
     }
 
 

@@ -81,7 +81,8 @@ def design(units: Units, rows: Bools, log_days: float, per_day: int, length: int
     least = max(1, math.ceil(LEAST / usual * log_days / length))
     band, codes = cells(units.score[index], value, np.ones(len(index), bool), least)
     count = np.bincount(codes)
-    money, squares = (np.bincount(codes, value**power) / count for power in (1, 2))
+    size = np.ldexp(value, -int(np.frexp(value.max())[1]))  # chances know no unit, and no square overflows
+    money, squares = (np.bincount(codes, size**power) / count for power in (1, 2))
     pull = np.sqrt(np.divide(squares, money, out=np.ones(len(count)), where=money > 0))
     day = np.unique(units.time[index] // DAY, return_inverse=True)[1]
     daily = np.zeros((int(day.max()) + 1, len(count)))

@@ -261,9 +261,10 @@ def _blockers(units: Units, spec: Backtest, found: Evidence) -> list[str]:
 def _open_reasons(found: Evidence, room_value: float, room_insults: float) -> list[str]:
     reasons = []
     if found.closed:
-        reasons.append(f"{found.closed:,} rule-only alerts were stopped and never seen; their bounds decide nothing")
+        were, whose = ("alert was", "its") if found.closed == 1 else ("alerts were", "their")
+        reasons.append(f"{found.closed:,} rule-only {were} stopped and never seen; {whose} bounds decide nothing")
     elif found.released and found.value.mark == v.ESTIMATED:
-        reasons.append(f"rule-only value rests on {found.released:,} control releases")
+        reasons.append(f"rule-only value rests on {found.released:,} control release{'s' * (found.released != 1)}")
     if found.value.low <= -room_value:
         reasons.append("the value interval reaches a loss")
     if found.insults.high > room_insults:
@@ -292,8 +293,9 @@ def _settle(units: Units, spec: Backtest, found: Evidence, days: float) -> Settl
     elif releases is not None:
         words.append(f"{releases:,} release{'s' * (releases != 1)} of {whose}")
     sure = "at least" if releases is not None and need == math.ceil(releases / per_day) else "about"
-    words += [f"{sure} {need:,} more days"] if need is not None else ["more than a year of log"] * (not words)
-    return Settle(need, releases, ", ".join(words))
+    if need is not None:
+        words.append(f"{sure} {need:,} more day{'s' * (need != 1)}")
+    return Settle(need, releases, ", ".join(words or ["more than a year of log"]))
 
 
 def _dark(units: Units) -> Bools:

@@ -19,11 +19,13 @@ __all__ = ["count", "flips", "headline", "money", "percent", "rollback", "signed
 Form = Callable[[float], str]
 
 
-def money(value: float) -> str:
-    """1234567 -> '1.23 M'; thousands get separators."""
-    if math.isnan(value):
+def money(value: float | None) -> str:
+    """1234567 -> '1.23 M'; thousands get separators; what is missing or beyond any number is unknown."""
+    if value is None or not math.isfinite(value):
         return "unknown"
     size = abs(value)
+    if size >= 1e15:  # no money is that large; the digits would only fill the page
+        return f"{value:.3g}"
     return f"{value / 1e6:,.2f} M" if size >= 1e6 else f"{value:,.0f}" if size >= 10 else f"{value:,.3g}"
 
 

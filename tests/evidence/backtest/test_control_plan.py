@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 from riskml.evidence.backtest.control_plan import ControlPlan, plan_control
-from riskml.evidence.backtest.control_words import lines, markdown
+from riskml.evidence.backtest.control_words import lines, markdown, paced
 from riskml.evidence.backtest.forecast import Forecast
 from riskml.evidence.backtest.replace import judge_replace
 from riskml.evidence.backtest.strata import stratified
-from riskml.evidence.backtest.verdict import plain
+from riskml.evidence.backtest.verdict import Settle, Verdict, plain
+from riskml.evidence.backtest.words import headline
 from riskml.recipe.spec import DAY, Backtest, Control
 from tests.ramp_worlds import draw
 
@@ -221,3 +223,97 @@ def test_a_log_without_known_frauds_is_told_so() -> None:
     plan = plan_control(young, Backtest(), LOG, now=NOW, matures_after=DAY)
     assert plan.needed and plan.blind and plan.strata
     assert "nothing says how likely" in lines(plain(plan))[-1]  # type: ignore[arg-type]
+
+
+def facts_of(plan: ControlPlan) -> dict[str, Any]:
+    """The plan as its file holds it."""
+    found: dict[str, Any] = json.loads(json.dumps(plain(plan)))
+    return found
+
+
+@pytest.mark.parametrize(("gain", "word", "other"), [(0.55, "PASS", "FAIL"), (0.001, "FAIL", "PASS")])
+def test_a_plan_says_which_word_is_likely(gain: float, word: str, other: str) -> None:
+    """What is likely settled is named by the larger of the plan's own two chances."""
+    plan = plan_for(Control(per_day=60, max_amount=20_000.0, days=60 * DAY), gain=gain)
+    facts = facts_of(plan)
+    last = next(one["forecast"] for one in facts["checkpoints"] if one["forecast"]["days"] == plan.settled_days)
+    assert (last["passes"] > last["fails"]) == (word == "PASS")
+    for text in (lines(facts)[-1], markdown(facts, "demo")):
+        assert f"REPLACE is likely settled, as {word}, by {str(plan.settled)[:10]}" in text
+        assert f"as {other}" not in text
+
+
+def open_verdict(text: str = "120 releases of rule-only alerts, at least 9 more days") -> Verdict:
+    return Verdict("replace", "INCONCLUSIVE", ("it is open",), {}, Settle(9, 120, text))
+
+
+def test_the_wait_is_that_of_the_plan_beside_it() -> None:
+    """Headline and plan name one date and one number of releases; what else is waited for stays."""
+    plan = plan_for(WIDE)
+    found = paced(open_verdict(), plan)
+    last = next(check.forecast for check in plan.checkpoints if check.forecast.days == plan.settled_days)
+    assert (found.settle.days, found.settle.releases) == (plan.settled_days, round(last.releases))
+    said = headline(found, open_verdict())
+    assert f"about {round(last.releases):,} releases" in said and "within the plan's caps" in said
+    assert f"likely PASS by {str(plan.settled)[:10]}" in said
+    frozen = judge_void().settle.text
+    assert paced(open_verdict(frozen), plan).settle.text == f"{frozen.split(', ')[0]}, {found.settle.text}"
+
+
+def judge_void() -> Verdict:
+    """REPLACE where the model raises far more alerts than the rule."""
+    units = draw(1, LOG)[0]
+    return judge_replace(replace(units, rule=units.rule & (np.arange(len(units)) % 3 == 0)), Backtest(draws=50), LOG)[0]
+
+
+def test_a_wait_without_caps_is_called_so() -> None:
+    """Where the plan settles nothing within a year, or cannot say, the wait is told as one without caps."""
+    text = open_verdict().settle.text
+    never = plan_for(WIDE, gain=0.175)
+    for plan, rest in (
+        (never, "not within a year"),
+        (replace(never, blind=True), "the release plan cannot say how long"),
+    ):
+        found = paced(open_verdict(), plan).settle
+        assert found == Settle(9, 120, f"{text} (without caps; within the plan's caps {rest})")
+
+
+def test_a_wait_that_no_plan_speaks_of_stays() -> None:
+    """Without a plan, with none needed, for a settled word or one that waits for no release, nothing changes."""
+    plan, verdict = plan_for(WIDE), open_verdict()
+    assert paced(verdict, None) == verdict == paced(verdict, replace(plan, needed=False))
+    for other in (replace(verdict, word="PASS"), replace(verdict, settle=Settle(9, None, "matured decisions"))):
+        assert paced(other, plan) == other
+
+
+@pytest.mark.parametrize("caps", [Control(per_day=9), WIDE])
+def test_amounts_beyond_any_number_leave_a_plan_with_gaps(caps: Control) -> None:
+    """An amount whose square is no number leaves widths unknown and nothing likely; the plan is told all the same."""
+    units = draw(1, LOG)[0]
+    huge = replace(units, value=np.where(np.arange(len(units)) == np.flatnonzero(units.rule)[3], 1e300, units.value))
+    plan = plan_control(huge, Backtest(draws=50, control=caps), LOG, now=NOW, matures_after=DAY)
+    facts = facts_of(plan)
+    assert at_end(plan).passes == at_end(plan).fails == 0.0 and facts["settled"] is None
+    for text in ("\n".join(lines(facts)), markdown(facts, "demo")):
+        assert "unknown" in text and "None" not in text and "nan" not in text
+
+
+def test_missing_numbers_are_told_as_unknown() -> None:
+    """Whatever number a plan's file lacks, table and page are still written."""
+    facts = facts_of(plan_for(WIDE))
+    facts |= dict.fromkeys(("alerts_per_day", "gap_alerts", "gap_value", "releases", "money", "loss", "most"))
+    for name, kept_ in (("stages", ("start", "days")), ("options", ("per_day",))):
+        facts[name] = [{key: part[key] if key in kept_ else None for key in part} for part in facts[name]]
+    for check in facts["checkpoints"]:
+        check["forecast"] = {key: value if key == "days" else None for key, value in check["forecast"].items()}
+    for part in facts["strata"]:
+        part |= {"alerts_per_day": None, "fraud_share": None, "chance": [None]}
+    page = markdown(facts, "demo")
+    assert "as PASS or FAIL" in page and "None" not in page and "about unknown releases" in page
+    assert "the rule alone raises about unknown alerts a day" in lines(facts)[0]
+
+
+def test_one_of_a_thing_is_told_as_one() -> None:
+    """A day and a release are singular."""
+    facts = facts_of(plan_for(Control(per_day=1, max_amount=2_000.0, days=DAY)))
+    assert lines(facts)[0].startswith("control plan: 1 day from") and "at most 1 release a day" in lines(facts)[0]

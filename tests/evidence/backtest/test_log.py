@@ -118,6 +118,14 @@ def test_an_episode_is_bounded_by_what_there_was_to_lose() -> None:
     assert caught.value.hint == "did you mean `balance`?"
 
 
+def test_an_amount_that_is_no_number_counts_as_null() -> None:
+    """Missing, infinite and negative amounts put nothing at risk."""
+    rows = [
+        {"user": n, "amount": each} for n, each in enumerate((7.0, float("nan"), float("inf"), float("-inf"), -1.0))
+    ]
+    assert sorted(read(rows).units.value.tolist()) == [0, 0, 0, 0, 7]
+
+
 def test_the_first_alerted_attempt_stands_for_the_episode() -> None:
     """Examples and segments read the attempt either side alerted on, else the first one."""
     spec = recipe(episode=Episode(("user",), DAY))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from riskml.data.split import Windows, iso
 from riskml.data.truncation import Curve
 from riskml.evidence.backtest.panels import read, weeks
+from riskml.evidence.backtest.replace import measure
 from riskml.evidence.backtest.units import Units, pack
 from riskml.evidence.backtest.verdict import plain
 from riskml.recipe.spec import DAY
@@ -94,6 +96,43 @@ def test_what_was_stopped_stays_bounded_in_the_early_reading() -> None:
     assert found.frauds.low < gain.sum() - shut < gain.sum() < found.frauds.high
 
 
+def released(share: float, fraud: float, n: int = 600) -> Units:
+    """Units of 30 days, all of whose rule alerts had a chance of release, a ``fraud`` share of them known frauds."""
+    draw = np.random.default_rng(5)
+    rule = draw.random(n) < 0.5
+    return pack(
+        model=~rule,
+        extra=rule & False,
+        rule=rule,
+        enforced=True,
+        released=draw.random(n) < share,
+        chance=np.where(rule, share, np.nan),
+        fraud=np.where(rule, draw.random(n) < fraud, draw.random(n) < 0.3).astype(np.int8),
+        alert_fraud=np.full(n, -1, np.int8),
+        value=np.full(n, 10.0),
+        time=np.sort(draw.integers(0, NOW - 10 * DAY, n)),
+        groups=np.arange(n)[None, :],
+        ways=("row",),
+    )
+
+
+def test_a_handful_of_releases_bounds_the_early_reading() -> None:
+    """Where hardly any stopped alert was let through and none proved fraud, a gain is not estimated: all may be."""
+    units, curve, spec = released(0.05, 0.0), exponential(10), Spec(draws=50)
+    found, shut = read(units, curve, PANEL, spec), int((units.rule & ~units.told).sum())
+    gain = units.fraud_low[units.model].sum()
+    assert (found.value.mark, found.frauds.mark) == ("unknown", "unknown") and shut > 250
+    assert np.isnan(found.value.estimate) and found.value.low < -10 * (shut - 2 * gain) < 0 < found.value.high
+    assert np.isnan(measure(units, spec).value.estimate)  # nor does the verdict estimate it
+
+
+def test_enough_releases_carry_an_early_estimate() -> None:
+    """Releases that show many frauds speak for what was stopped, as in the verdict."""
+    units = released(0.4, 0.5)
+    found = read(units, exponential(10), PANEL, Spec(draws=50))
+    assert found.value.mark == "estimated" and found.value.low < found.value.estimate < found.value.high < 0
+
+
 def test_panels_follow_each_other_without_gap_or_overlap() -> None:
     """Matured, early and immature decisions are all comparable ones since test began, each counted once."""
     facts, (tables, _, windows, _) = judge_world(recipe(), *world()[:3]), world()
@@ -156,3 +195,11 @@ def test_weeks_cover_the_window_once() -> None:
     assert sum(week.rule_alerts for week in found) == units.rule.sum()
     assert sum(week.frauds for week in found) == units.known_fraud.sum()
     assert [week.days for week in weeks(units, 0, 3 * DAY)] == [3] and weeks(units, 5, 5) == ()
+
+
+def test_the_precision_of_an_early_reading_is_a_share() -> None:
+    """Known frauds that stand for many more never make more frauds than alerts, however few clusters there are."""
+    units, _ = units_of(0)
+    few = replace(units, groups=(np.arange(len(units)) % 3)[None, :], fraud=units.extra.astype(np.int8))
+    found = read(few, exponential(30), PANEL, Spec(draws=50)).precision
+    assert 0 <= found.low <= found.estimate == found.high == 1

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskml.evidence.backtest.add import judge_add
 from riskml.evidence.backtest.log import Counts
+from riskml.evidence.backtest.replace import judge_replace
 from riskml.evidence.backtest.verdict import Interval, Settle, Verdict
-from riskml.evidence.backtest.words import count, flips, headline, percent, rollback, signed, span
+from riskml.evidence.backtest.words import count, flips, headline, money, percent, rollback, signed, span
+from riskml.recipe.spec import Backtest
+from tests.evidence.backtest.test_add import small
 
 GAIN, LOSS, MORE, LESS = Interval(500, 300, 700), Interval(-500, -700, -300), Interval(50, 20, 80), Interval(-5, -8, -2)
 
@@ -93,3 +100,28 @@ def test_who_never_alerted_needs_no_rollback() -> None:
         "ADD: there are more than 3.0 extra alerts a day on three days running.",
         "ADD: fewer than 25 % of extra alerts prove right, over two weeks that have matured.",
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "unknown"), (float("inf"), "unknown"), (float("nan"), "unknown"), (1e300, "1e+300"), (1234567, "1.23 M")],
+)
+def test_money_bears_missing_and_absurd_numbers(value: float | None, text: str) -> None:
+    """What is missing or infinite is unknown, and no number fills a page with digits."""
+    assert money(value) == text
+
+
+def test_one_alert_and_one_day_are_told_as_one() -> None:
+    """Reasons and waits of one thing are singular."""
+    units = small(right=10)
+    first = np.arange(len(units)) == 0
+    shut = replace(
+        units, closed=first, weight=np.where(first, 0.0, 1.0), fraud=np.where(first, -1, units.fraud).astype(np.int8)
+    )
+    add = judge_add(shut, Backtest(draws=50, min_clusters=111), 28)
+    assert "1 extra alert was stopped in this log and never seen" in add.reasons
+    assert add.settle.text.endswith("about 1 more day")
+    alone = replace(shut, rule=shut.model | shut.rule, extra=first & False, model=shut.model & ~first | shut.rule)
+    found = judge_replace(alone, Backtest(draws=50, min_clusters=10), 0.01)[0]
+    assert "1 rule-only alert was stopped and never seen; its bounds decide nothing" in found.reasons
+    assert found.settle.text.endswith("at least 1 more day")
