@@ -22,7 +22,7 @@ SCHEMA = "riskml.backtest/2"
 SIGNERS = ("Risk operations", "Model owner", "Fraud strategy")
 MARKS = (
     ("observed", "every outcome was seen"),
-    ("estimated", "from the part that was seen: by random releases, by reviewers, or since some outcomes are unknown"),
+    ("estimated", "only a part was seen, through random releases or reviewers, or as some outcomes are unknown"),
     ("unknown", "stopped and never seen: it lies somewhere between the two numbers"),
     ("stated", "set in the recipe"),
 )
