@@ -154,7 +154,8 @@ def _segment(name: str, value: str, part: Units, spec: Backtest, level: float, o
     held = part.sampled | part.closed
     closed = part.close(held) if few_frauds(part, held) else part
     frauds, goods = _few_frauds(part), _few_goods(part)
-    mark = v.UNKNOWN if closed.closed.any() else v.ESTIMATED if closed.sampled.any() else v.OBSERVED
+    unsure = closed.sampled.any() or not closed.told.all()
+    mark = v.UNKNOWN if closed.closed.any() else v.ESTIMATED if unsure else v.OBSERVED
     drawn = totals(closed, spec)
     worth = effective(part.groups[0], part.known_fraud.astype(np.float64))
     crowd = effective(part.groups[0], (part.told & (part.fraud == 0)).astype(np.float64))
@@ -242,7 +243,8 @@ def _threat(name: str, units: Units, own: Bools, spec: Backtest) -> Threat:
         units = units.close(held)
     low = np.where(own, units.weight, 0.0)
     high = np.where(own, units.fraud_high, np.where(units.told, 0.0, units.fraud_high))
-    mark = v.UNKNOWN if units.closed.any() else v.ESTIMATED if units.sampled.any() else v.OBSERVED
+    unsure = units.sampled.any() or not units.told[own].all()
+    mark = v.UNKNOWN if units.closed.any() else v.ESTIMATED if unsure else v.OBSERVED
     drawn = totals(units, spec, low, high)
     free = _freedom(clusters)
     sign = units.model.astype(np.float64) - units.rule
