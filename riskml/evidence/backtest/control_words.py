@@ -183,6 +183,8 @@ def paced(verdict: Verdict, plan: ControlPlan | None) -> Verdict:
     if plan is None or not plan.needed or verdict.word != INCONCLUSIVE or settle.releases is None:
         return verdict
     if plan.blind or plan.settled is None or plan.settled_days is None:
+        if not plan.blind and settle.days is None:  # beyond a year with caps and without
+            return verdict
         long = "the release plan cannot say how long" if plan.blind else "not within a year"
         text = f"{settle.text} (without caps; within the plan's caps {long})"
         return replace(verdict, settle=replace(settle, text=text))
