@@ -65,7 +65,7 @@ def test_the_file_holds_the_strongest_reasons(tmp_path: Path) -> None:
         assert lines["margin"].nunique() == 1
         for _, line in lines.iterrows():
             value = frame[line["feature"]].iloc[row]
-            want_text = value if isinstance(value, str) else f"{value:.6g}"
+            want_text = value if isinstance(value, str | None) else f"{value:.6g}"
             assert pd.isna(line["reading"]) if pd.isna(value) else line["reading"] == want_text
 
 
