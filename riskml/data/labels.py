@@ -120,12 +120,6 @@ class LabelLog:
         told = self.in_force(cut, (INDEPENDENT, ROUTES.index("alert")))
         return np.where(self.mature(cut), told.label, UNKNOWN).astype(np.int8)
 
-    def first_known(self) -> Int64:
-        """When each event's first label of any route became known, NEVER if it never did [n]."""
-        first = np.full(self.events, NEVER, np.int64)
-        np.minimum.at(first, self.row, self.known_at)
-        return first
-
 
 def label_log(recipe: Recipe, tables: Tables) -> LabelLog:
     """Join the label rows of ``tables`` to their events.

@@ -45,6 +45,15 @@ def square(a: float) -> tuple[float, float]:
 
 
 @kernel
+def cut(value: float, error: float, up: float, down: float) -> tuple[float, float, float]:
+    """``value + error`` as whole steps of a high grid, whole steps of a low one, and the size of what is left out."""
+    high = (value + up) - up
+    rest = (value - high) + error
+    low = (rest + down) - down
+    return high, low, abs(rest - low)
+
+
+@kernel
 def prefix_sums(keys: int, base: Ints, x: Floats, squared: bool, parts: Floats, run: Slots) -> tuple[float, float]:
     """Sums of what lies before each slot within its key, and how far they may be off at most.
 
@@ -84,34 +93,27 @@ def prefix_sums(keys: int, base: Ints, x: Floats, squared: bool, parts: Floats, 
             for i in range(begin, end):
                 parts[i, 0], parts[i, 1], parts[i, 2], parts[i, 3] = a, b, c, d
                 value = x[i]
-                high = (value + up) - up
-                rest = value - high
-                low = (rest + down) - down
-                lost += abs(rest - low)
+                high, low, left = cut(value, 0.0, up, down)
                 a += high
                 b += low
+                lost += left
                 p, error = square(value)
-                high = (p + square_up) - square_up
-                rest = (p - high) + error
-                low = (rest + square_down) - square_down
-                square_lost += abs(rest - low)
+                high, low, left = cut(p, error, square_up, square_down)
                 c += high
                 d += low
+                square_lost += left
                 start = start if value == x[start] else i
                 run[i + 1] = start
             parts[end, 0], parts[end, 1], parts[end, 2], parts[end, 3] = a, b, c, d
-            square_lost += (end - begin) * 2.0**-53 * square_unit  # rounding of ``(p - high) + error``
+            square_lost += (end - begin) * 2.0**-53 * square_unit  # the sum with ``error`` is rounded
             square_off = max(square_off, square_lost if least >= _SMALLEST else np.inf)
         else:
             for i in range(begin, end):
                 parts[i, 0], parts[i, 1] = a, b
-                value = x[i]
-                high = (value + up) - up
-                rest = value - high
-                low = (rest + down) - down
-                lost += abs(rest - low)
+                high, low, left = cut(x[i], 0.0, up, down)
                 a += high
                 b += low
+                lost += left
             parts[end, 0], parts[end, 1] = a, b
         off = max(off, lost if top == 0.0 or _SMALLEST <= top <= 1.0 / _SMALLEST else np.inf)
     return off, square_off

@@ -106,12 +106,6 @@ def test_independent_outcome_hears_no_alert() -> None:
     assert log.alert_outcome(99).tolist() == [1, -1, 1, -1]
 
 
-def test_first_known_is_the_earliest_of_any_route() -> None:
-    """The first date of any route is kept, and NEVER where nobody spoke."""
-    log = make_log([(0, 1, 9, 0), (0, 1, 3, 2)])
-    assert log.first_known().tolist() == [3, NEVER, NEVER, NEVER]
-
-
 def test_label_in_the_events_is_known_once_mature() -> None:
     """Without a label table the column is independent and known at time plus maturity; null says nothing."""
     recipe = Recipe(Threat("t"), Events("events", "e", "id", "time"), Labels(matures_after=DAY, label="fraud"))
