@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from riskml.errors import Problem, near_matches
 from riskml.recipe.durations import parse_duration
+from riskml.recipe.spec import EVER
 
 # TOML keys that are no Python names, or that read better in the singular.
 _KEYS = {("RuleVersion", "since"): "from", ("Rule", "versions"): "version"}
@@ -137,6 +138,8 @@ def _sequence(args: tuple[Any, ...], value: object, key: str, problems: Problems
 def _scalar(hint: Any, value: object) -> Any:
     """A leaf value, or ``Wrong``."""
     if get_origin(hint) is Annotated:
+        if value == "ever" and "ever" in get_args(hint):
+            return EVER
         return _duration(value) if "duration" in get_args(hint) else instant(value)
     if get_origin(hint) is Literal:
         choices = get_args(hint)

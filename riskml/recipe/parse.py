@@ -128,7 +128,7 @@ def _override(body: dict[str, Any], text: str, problems: Problems, origin: dict[
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
-    if parts[-1] == "path" and isinstance(parsed, str) and "://" not in parsed:
+    if parts[-1] in ("path", "storage", "warm_start") and isinstance(parsed, str) and "://" not in parsed:
         parsed = str(Path(parsed).absolute())
     place = body
     for depth, part in enumerate(parts[:-1], 1):
@@ -166,9 +166,10 @@ def _recipe(
         ("package", spec.Package),
         ("rule", spec.Rule),
     )
+    placed = {**body, "train": _located(body.get("train"), base, "storage", "warm_start")}
     for key, cls in optional:
         if key in body:
-            made[key] = build(cls, _versions(body[key]) if key == "rule" else body[key], key, problems)
+            made[key] = build(cls, _versions(body[key]) if key == "rule" else placed[key], key, problems)
     made["sources"] = _sources(body.get("sources", {}), base, problems)
     made["tables"] = _tables(body.get("tables", {}), base, problems)
     made["features"] = _listed(body.get("features", []), "features", spec.FeatureGroup, problems)
@@ -185,10 +186,12 @@ def _recipe(
     raise RecipeError(problems.found)
 
 
-def _located(body: object, base: Path) -> object:
-    if isinstance(body, dict) and isinstance(path := body.get("path"), str) and "://" not in path:
-        return {**body, "path": os.path.normpath(base / path)}
-    return body
+def _located(body: object, base: Path, *keys: str) -> object:
+    """A table with its path, or the paths named, made absolute; database URLs stay."""
+    if not isinstance(body, dict):
+        return body
+    paths = {key: body[key] for key in keys or ("path",) if isinstance(body.get(key), str) and "://" not in body[key]}
+    return {**body, **{key: os.path.normpath(base / path) for key, path in paths.items()}}
 
 
 def _versions(body: object) -> object:
@@ -357,6 +360,9 @@ def _ranges(recipe: spec.Recipe, problems: Problems) -> None:
         ("train.bag", 1 <= train.bag <= 100, "must lie between 1 and 100"),
         ("train.negatives", 0 < train.negatives <= 1, "must lie in (0, 1]"),
         ("train.seconds", train.seconds is None or 0 < train.seconds < math.inf, "must be above 0 and finite"),
+        ("train.reported", train.reported is None or 0 < train.reported <= 1, "must lie in (0, 1]"),
+        ("train.history", train.history is None or train.history > 0, "must be above 0"),
+        ("train.half_life", train.half_life is None or train.half_life > 0, "must be above 0"),
         ("train.test", train.test > 0, "must be above 0"),
         ("train.calibrate", train.calibrate > 0, "must be above 0"),
         (

@@ -18,24 +18,33 @@ from typing import Annotated, Literal
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
+EVER = 2**62  # longer than any log
 
 Duration = Annotated[int, "duration"]  # microseconds; "7d" in TOML
+Past = Annotated[int, "duration", "ever"]  # microseconds; "30d", or "ever" for EVER
 Instant = Annotated[int, "instant"]  # microseconds since 1970 UTC; a time with a zone in TOML
+Kind = Literal["account_takeover", "cards", "checkout", "scam", "transfer"]
+Direction = Literal["up", "down"]
 Route = Literal["independent", "alert", "inferred", "rule"]
 ROUTES: tuple[Route, ...] = ("independent", "alert", "inferred", "rule")  # best first
 
 
 EPISODE_VALUE = re.compile(r"max|sum|min\(\s*sum\s*,\s*`?(?P<bound>[^`()\s][^`()]*?)`?\s*\)")
+_PATHS = ("path", "storage", "warm_start")
 _ORDERED = ("derive", "match", "packs")  # mappings whose order is that of the features
 
 
 @dataclass(frozen=True)
 class Threat:
-    """``[threat]``: the name, the clock ``status`` shows and what "now" means."""
+    """``[threat]``: the name, the clock ``status`` shows, what "now" means and the kind of threat.
+
+    ``kind`` only picks the parameters a search tries first.
+    """
 
     name: str
     opened_at: Instant | None = None
     as_of: Instant | None = None
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True)
@@ -199,22 +208,34 @@ class Pack:
 class Train:
     """``[train]``: the windows of ``train | gap | calibrate | gap | test``, the search and its seed.
 
-    ``history`` None means every row before calibrate. ``seconds`` stops the search early; ``parallel`` is the number of
-    trials of one synchronous round and part of the result. ``bag`` models with different seeds are averaged.
+    ``history`` None means that how much of the past to train on is searched, and EVER that all of it is used;
+    ``half_life`` None that recency weights are tried beside it. ``seconds`` is the budget of the whole of training;
+    ``parallel`` is the number of trials of one synchronous round and part of the result. ``bag`` models with different
+    seeds are averaged. ``negatives`` below 1 keeps that share of the good rows, each with the weight of those left out.
+    ``monotone`` says for a feature whether more of it may only raise ("up") or lower ("down") the score. ``reported``
+    is the share of frauds that anybody ever reports. ``storage`` (a file or a database URL with its ``${ENV}``
+    unexpanded) holds a study that several machines share; ``warm_start`` is the run folder, or the file of trials, of
+    an earlier search.
     """
 
     test: Duration = 28 * DAY
     calibrate: Duration = 14 * DAY
-    history: Duration | None = None
-    trials: int = 20
+    history: Past | None = None
+    half_life: Duration | None = None
+    trials: int = 40
     seconds: float | None = None
     parallel: int = 2
     folds: int = 3
     seed: int = 7
-    bag: int = 1
-    objective: Literal["average_precision", "recall_at_alerts"] = "average_precision"
+    bag: int = 5
+    objective: Literal["average_precision", "recall_at_alerts", "value_at_alerts"] = "average_precision"
     alerts_per_day: float | None = None  # None: as many as the rule
-    negatives: float = 1.0  # share of goods kept while training; undone before calibration
+    negatives: float = 1.0
+    select: bool = True
+    monotone: Mapping[str, Direction] = field(default_factory=dict)
+    reported: float | None = None
+    storage: str | None = None
+    warm_start: str | None = None
     params: Mapping[str, float | int | str] = field(default_factory=dict)  # fixed LightGBM parameters
 
 
@@ -333,12 +354,12 @@ class Recipe:
 
 
 def _plain(value: object, name: str = "") -> object:
-    """JSON-ready form of a spec value; ``path`` is cut to its last part, and order is kept where it names features."""
+    """JSON-ready form of a spec value; paths are cut to their last part, and order is kept where it names features."""
     if is_dataclass(value) and not isinstance(value, type):
         out: dict[str, object] = {}
         for f in fields(value):
             item = getattr(value, f.name)
-            out[f.name] = Path(item).name if f.name == "path" and isinstance(item, str) else _plain(item, f.name)
+            out[f.name] = Path(item).name if f.name in _PATHS and isinstance(item, str) else _plain(item, f.name)
         return out
     if isinstance(value, Mapping):
         pairs = [(str(key), _plain(item)) for key, item in value.items()]
