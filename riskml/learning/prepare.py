@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from riskml.data.split import Folds, Split, folds
 from riskml.errors import TrainingError
 from riskml.learning.boost import BINNING, FIXED, STEP, Binned, Matrix, bin_rows
+from riskml.learning.objective import Objective
 from riskml.learning.schema import Schema, learn_schema
 from riskml.learning.search import MOST_ROUNDS, PATIENCE, FoldRows
 from riskml.learning.space import ALWAYS, RANGES
@@ -82,8 +83,8 @@ def refuse_too_little(parts: Split) -> None:
         )
 
 
-def prepare(recipe: Recipe, table: FeatureTable, parts: Split) -> Prepared:
-    """Encode and bin the training rows once; cut the folds out of the bins."""
+def prepare(recipe: Recipe, table: FeatureTable, parts: Split, score: Objective) -> Prepared:
+    """Encode and bin the training rows once; cut the folds, judged by ``score``, out of the bins."""
     names, wish = tuple(table.plan.names), recipe.train
     if not names:
         raise TrainingError("the recipe has no features", "add `[[features]]` or `events.inputs`")
@@ -103,7 +104,7 @@ def prepare(recipe: Recipe, table: FeatureTable, parts: Split) -> Prepared:
     chosen = np.zeros(len(parts.train), dtype=bool)
     chosen[_thinned(parts.y_train, kept, wish.seed)] = True
     fold_rows = tuple(
-        FoldRows(binned.subset(fold.train[chosen[fold.train]]), binned.subset(fold.valid)) for fold in cut.folds
+        FoldRows(binned.subset(fold.train[chosen[fold.train]]), binned.subset(fold.valid), score) for fold in cut.folds
     )
     return Prepared(schema, binned, kept, cut, fold_rows, constant, key)
 

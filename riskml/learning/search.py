@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,10 +31,11 @@ Told = Callable[[int, Trial], None]
 
 @dataclass(frozen=True)
 class FoldRows:
-    """One fold with its rows binned."""
+    """One fold with its rows binned; ``score`` judges its validation rows, in [0, 1], higher better."""
 
     train: Binned
     valid: Binned
+    score: Objective
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,15 @@ class Search:
 def search(
     folds: Sequence[FoldRows],
     space: Space,
-    score: Objective,
     budget: Budget,
     journal: Journal,
     told: Told | None = None,
     on_interrupt: str = "raise",
+    warm: Sequence[Mapping[str, Value]] = (),
 ) -> Search:
-    """Run the study. ``told(finished, trial)`` is called as each trial finishes.
+    """Run the study: trial zero, then the ``warm`` parameter sets, then what TPE asks for.
+
+    ``told(finished, trial)`` is called as each trial finishes.
 
     Raises:
         KeyboardInterrupt: interrupted, and ``on_interrupt`` is "raise" or nothing was finished yet.
@@ -79,7 +82,8 @@ def search(
     finished: dict[int, Trial] = {}
     with _quiet_optuna():
         study = optuna.create_study(direction="maximize", sampler=_sampler(budget))
-    study.enqueue_trial(space.first())
+    for start in (space.first(), *warm):
+        study.enqueue_trial(dict(start))
     while len(finished) < budget.trials:
         if finished and budget.seconds is not None and time.monotonic() - began >= budget.seconds:
             journal.close(finished.values())
@@ -87,7 +91,7 @@ def search(
         asked = [study.ask() for _ in range(min(budget.parallel, budget.trials - len(finished)))]
         wanted = {trial.number: space.suggest(trial) for trial in asked}
         try:
-            for result in _round(folds, space, score, wanted, budget.seed, journal):
+            for result in _round(folds, space, wanted, budget.seed, journal):
                 finished[result.number] = result
                 if told is not None:
                     told(len(finished), result)
@@ -116,7 +120,6 @@ def summarise(curves: Sequence[Sequence[float]]) -> tuple[float, tuple[float, ..
 def _round(
     folds: Sequence[FoldRows],
     space: Space,
-    score: Objective,
     wanted: dict[int, dict[str, Value]],
     seed: int,
     journal: Journal,
@@ -132,7 +135,7 @@ def _round(
                 yield known
                 continue
             params = space.complete(chosen)
-            jobs[number] = [pool.submit(_timed, fold, params, score, seed, stop) for fold in folds]
+            jobs[number] = [pool.submit(_timed, fold, params, seed, stop) for fold in folds]
         while jobs:
             wait([job for trial in jobs.values() for job in trial if not job.done()], return_when=FIRST_COMPLETED)
             for number in [n for n, trial in jobs.items() if all(job.done() for job in trial)]:
@@ -148,16 +151,14 @@ def _round(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _timed(
-    fold: FoldRows, params: dict[str, Value], score: Objective, seed: int, stop: Event
-) -> tuple[list[float], float]:
+def _timed(fold: FoldRows, params: dict[str, Value], seed: int, stop: Event) -> tuple[list[float], float]:
     """One fold's curve and the seconds it took."""
     began = time.monotonic()
     rounds = int(params.get("num_iterations", 0))
     if rounds:
-        found = curve(fold.train, fold.valid, params, score, rounds, rounds, seed, stop)[-1:]
+        found = curve(fold.train, fold.valid, params, fold.score, rounds, rounds, seed, stop)[-1:]
     else:
-        found = curve(fold.train, fold.valid, params, score, MOST_ROUNDS, PATIENCE, seed, stop)
+        found = curve(fold.train, fold.valid, params, fold.score, MOST_ROUNDS, PATIENCE, seed, stop)
     if not found:
         raise Stopped
     return found, time.monotonic() - began

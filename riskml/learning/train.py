@@ -136,12 +136,12 @@ def train(
     refuse_too_little(parts)
     began = clock.monotonic()
     say("train: bin", 0, 1, f"{len(parts.train):,} rows, {ones(parts.y_train):,} frauds")
-    data = prepare(recipe, table, parts)
     volume = alert_volume(
         windows, table.time, rule_fired, ones(parts.y_calibrate), recipe.train.alerts_per_day, eligible
     )
     inside = calibrate_events(windows, table.time, eligible)
     share = volume.alerts / max(1, len(inside if folding is None else folding.starts))
+    data = prepare(recipe, table, parts, objective(recipe.train.objective, share))
     binned_at = clock.monotonic()
     found = _search(recipe, data, share, journal, say, on_interrupt)
     searched_at = clock.monotonic()
@@ -179,7 +179,6 @@ def _search(
     return search(
         data.fold_rows,
         Space(ones(data.binned.y), len(data.binned.y), wish.params),
-        objective(wish.objective, share),
         Budget(wish.trials, wish.seconds, wish.parallel, wish.seed),
         Journal(journal, key),
         told,

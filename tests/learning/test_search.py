@@ -30,8 +30,8 @@ def fold_rows() -> list[FoldRows]:
     y = (draw.random(600) < 1 / (1 + np.exp(-2 * X[:, 0] - X[:, 1] + 1))).astype(np.int8)
     rows = bin_rows(X, y)
     return [
-        FoldRows(rows.subset(np.arange(300)), rows.subset(np.arange(300, 450))),
-        FoldRows(rows.subset(np.arange(450)), rows.subset(np.arange(450, 600))),
+        FoldRows(rows.subset(np.arange(300)), rows.subset(np.arange(300, 450)), average_precision),
+        FoldRows(rows.subset(np.arange(450)), rows.subset(np.arange(450, 600)), average_precision),
     ]
 
 
@@ -44,7 +44,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(folds: list[FoldRows], path: Path | None = None, **change: object) -> search_module.Search:
     budget = replace(BUDGET, **change)  # type: ignore[arg-type]
-    return search(folds, Space(100, 600), average_precision, budget, Journal(path, "key"))
+    return search(folds, Space(100, 600), budget, Journal(path, "key"))
 
 
 def plain(trials: tuple[Trial, ...]) -> list[Trial]:
@@ -95,11 +95,11 @@ def test_an_interrupt_loses_no_finished_trial(fold_rows: list[FoldRows], tmp_pat
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            search(fold_rows, Space(100, 600), average_precision, BUDGET, Journal(path, "key"), told)
+            search(fold_rows, Space(100, 600), BUDGET, Journal(path, "key"), told)
         kept = Journal(path, "key").found
         assert len(kept) >= cut
         ran: list[int] = []
-        resumed = search(fold_rows, Space(100, 600), average_precision, BUDGET, _Counting(path, "key", ran), None)
+        resumed = search(fold_rows, Space(100, 600), BUDGET, _Counting(path, "key", ran), None)
         assert plain(resumed.trials) == plain(whole.trials)
         assert not set(ran) & set(kept)
         assert list(Journal(path, "key").found.values()) == list(resumed.trials)
@@ -124,14 +124,15 @@ def test_an_interrupt_may_finish_with_the_best_so_far(fold_rows: list[FoldRows])
         if finished == 3:
             raise KeyboardInterrupt
 
-    found = search(fold_rows, Space(100, 600), average_precision, BUDGET, Journal(None, ""), told, "finish")
+    found = search(fold_rows, Space(100, 600), BUDGET, Journal(None, ""), told, "finish")
     assert found.interrupted and len(found.trials) == 3
 
     def at_once(params: object, y: object) -> float:
         raise KeyboardInterrupt
 
+    broken = [replace(fold, score=at_once) for fold in fold_rows]
     with pytest.raises(KeyboardInterrupt):
-        search(fold_rows, Space(100, 600), at_once, BUDGET, Journal(None, ""), None, "finish")
+        search(broken, Space(100, 600), BUDGET, Journal(None, ""), None, "finish")
 
 
 def test_a_spent_budget_starts_no_round(fold_rows: list[FoldRows]) -> None:
@@ -144,7 +145,7 @@ def test_a_spent_budget_starts_no_round(fold_rows: list[FoldRows]) -> None:
 def test_fixed_parameters_leave_the_search(fold_rows: list[FoldRows]) -> None:
     """What the recipe fixes is used as it is and not searched, rounds included."""
     space = Space(100, 600, {"num_leaves": 4, "num_iterations": 7, "max_bin": 63})
-    found = search(fold_rows, space, average_precision, replace(BUDGET, trials=2), Journal(None, ""))
+    found = search(fold_rows, space, replace(BUDGET, trials=2), Journal(None, ""))
     for trial in found.trials:
         assert trial.iterations == 7 and "num_leaves" not in trial.params
         assert space.complete(trial.params)["num_leaves"] == 4
