@@ -45,14 +45,17 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Binned:
-    """Rows binned once; subsets of it share the bins."""
+    """Rows binned once; subsets of it share the bins and carry their weights."""
 
     data: lgb.Dataset
     y: NDArray[np.int8]
 
-    def subset(self, rows: NDArray[np.int64]) -> Binned:
-        """The chosen rows (ascending), constructed."""
-        return Binned(self.data.subset(rows.tolist()).construct(), self.y[rows])
+    def subset(self, rows: NDArray[np.int64], weight: NDArray[np.float64] | None = None) -> Binned:
+        """The chosen rows (ascending), constructed, with their weights or, if given, those of ``weight`` [rows]."""
+        data = self.data.subset(rows.tolist()).construct()
+        if weight is not None:
+            data.set_weight(weight)
+        return Binned(data, self.y[rows])
 
 
 def bin_rows(
@@ -61,12 +64,14 @@ def bin_rows(
     categorical: Sequence[int] = (),
     names: Sequence[str] = (),
     fixed: Params | None = None,
+    weight: NDArray[np.float64] | None = None,
 ) -> Binned:
-    """Bin a matrix [n, p] once. ``fixed`` may override the binning parameters."""
+    """Bin a matrix [n, p] once. ``fixed`` may override the binning parameters; ``weight`` [n] is 1 if None."""
     settings = FIXED | BINNING | {key: int(value) for key, value in (fixed or {}).items() if key in BINNING}
     data = lgb.Dataset(
         X,
         label=y.astype(np.float32),
+        weight=weight,
         feature_name=_safe(names) if names else "auto",
         categorical_feature=list(categorical),
         params=settings | {"num_threads": _threads(len(y))},
