@@ -79,9 +79,9 @@ def bin_rows(
     return Binned(data.construct(), y)
 
 
-def train_text(binned: Binned, params: Params, rounds: int, seed: int) -> str:
-    """Train exactly ``rounds`` rounds and return LightGBM's text."""
-    booster = _booster(binned, params, seed, _threads(len(binned.y)))
+def train_text(binned: Binned, params: Params, rounds: int, seed: int, threads: int | None = None) -> str:
+    """Train exactly ``rounds`` rounds and return LightGBM's text; ``threads`` by the number of rows if None."""
+    booster = _booster(binned, params, seed, threads or _threads(len(binned.y)))
     for _ in range(rounds):
         if booster.update():
             break
