@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from riskml.cli import words
-from riskml.cli.console import Progress
+from riskml.cli.console import Progress, plain
 from riskml.cli.runs import Draft, write_json
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     from riskml.evidence.backtest.matches import matched
     from riskml.learning.threshold import calibrate_events
     from riskml.learning.train import train as train_model
+    from riskml.report.tuning import render_tuning
 
     journal = journey.folder.root / ".trials.jsonl"
     rule = journey.incumbent
@@ -110,7 +111,12 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         draft.note = f"interrupted after {done} of {wanted} trials; a model of the best of them is kept"
     elif journal.exists():
         shutil.copyfile(journal, draft.folder / "trials.jsonl")
-    return replace(training.facts, threshold=model.threshold, model=model.digest).to_dict()
+    facts = plain(replace(training.facts, threshold=model.threshold, model=model.digest).to_dict())
+    assert isinstance(facts, dict)
+    trials = plain([trial.to_dict() for trial in training.trials])
+    page = render_tuning(journey.recipe.threat.name, facts, trials)  # type: ignore[arg-type]
+    (draft.folder / "tuning.html").write_text(page, encoding="utf-8")
+    return facts
 
 
 def explain(journey: Journey, draft: Draft, progress: Progress) -> Facts:

@@ -116,35 +116,93 @@ def dependence(item: Mapping[str, Any], width: int = 350, height: int = 190) -> 
     return _svg(width, height, f"How {item['feature']} moves the score", parts)
 
 
-def trials(values: Sequence[float], best: int, caption: str, width: int = 720, height: int = 150) -> Markup:
-    """Value of every trial in order, the best so far as a line."""
+def trials(
+    values: Sequence[float],
+    best: int,
+    caption: str,
+    width: int = 720,
+    height: int = 150,
+    *,
+    pruned: Sequence[bool] = (),
+    numbers: Sequence[int] = (),
+) -> Markup:
+    """Value of every trial in order, the best so far as a line.
+
+    Args:
+        values: of each trial.
+        best: position of the chosen trial.
+        caption: what the picture shows, for readers who cannot see it.
+        width, height: in pixels.
+        pruned: trials given up early: drawn hollow, inside the range of the others, and never the best.
+        numbers: what the trials are called; their positions if empty.
+    """
     if not values:
         return Markup("")
-    low, high = min(values), max(values)
+    gone, names = list(pruned) or [False] * len(values), list(numbers) or list(range(len(values)))
+    ranged = [value for value, out in zip(values, gone, strict=True) if not out] or list(values)
+    low, high = min(ranged), max(ranged)
     pad = (high - low) * 0.08 or abs(high) * 0.05 or 1e-6
     low, high, left, foot = low - pad, high + pad, 56, 24
     slot = (width - left - 12) / max(1, len(values) - 1)
 
     def y(value: float) -> float:
-        return 6 + (high - value) / (high - low) * (height - foot - 6)
+        return 6 + (high - min(max(value, low), high)) / (high - low) * (height - foot - 6)
 
     parts = [_line(left, y(tick), width - 12, y(tick)) for tick in ticks(low, high, 4)]
     parts += [_text(left - 6, y(tick) + 4, f"{tick:.3g}", "end", soft=True) for tick in ticks(low, high, 4)]
     points, so_far = [], -math.inf
     for at, value in enumerate(values):
-        if at:
+        if so_far > -math.inf:
             points.append(f"{left + at * slot:.1f},{y(so_far):.1f}")
-        so_far = max(so_far, value)
-        points.append(f"{left + at * slot:.1f},{y(so_far):.1f}")
+        so_far = so_far if gone[at] else max(so_far, value)
+        if so_far > -math.inf:
+            points.append(f"{left + at * slot:.1f},{y(so_far):.1f}")
     parts.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{PALE}" stroke-width="2"/>')
     for at, value in enumerate(values):
         colour, radius = (WARM, 5.0) if at == best else (BLUE, 3.4)
-        parts.append(_dot(left + at * slot, y(value), radius, colour, f"trial {at}: {value:.4f}"))
+        words = f"trial {names[at]}: {value:.4f}" + (", pruned" if gone[at] else "")
+        mark = _ring if gone[at] else _dot
+        parts.append(mark(left + at * slot, y(value), radius, colour, words))
     last = len(values) - 1
     for at in sorted({0, last // 2, last}):
         anchor = "middle" if 0 < at < last else "start" if at == 0 else "end"
-        parts.append(_text(left + at * slot, height - 6, f"trial {at}", anchor, soft=True))
+        parts.append(_text(left + at * slot, height - 6, f"trial {names[at]}", anchor, soft=True))
     return _svg(width, height, caption, parts)
+
+
+def dots(rows: Sequence[tuple[str, Sequence[float], bool]], caption: str, width: int = 720) -> Markup:
+    """One row per (label, values, whether it is the chosen one): its values as dots, their mean as a stroke.
+
+    Args:
+        rows: from the top down, all on one scale.
+        caption: what the picture shows, for readers who cannot see it.
+        width: in pixels.
+    """
+    shown = [value for _, values, _ in rows for value in values]
+    if not shown:
+        return Markup("")
+    left, step, low, high = 150, 24, min(shown), max(shown)
+    pad = (high - low) * 0.04 or abs(high) * 0.05 or 1e-6
+    low, high, bottom = low - pad, high + pad, len(rows) * step
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * (width - left - 20)
+
+    parts = [_line(x(tick), 0, x(tick), bottom) for tick in ticks(low, high)]
+    parts += [_text(x(tick), bottom + 14, f"{tick:.3g}", "middle", soft=True) for tick in ticks(low, high)]
+    for at, (label, values, chosen) in enumerate(rows):
+        if not values:
+            continue
+        middle, colour = at * step + step / 2, WARM if chosen else BLUE
+        mean = sum(values) / len(values)
+        parts.append(_text(left - 10, middle + 4, _cut(label, 22), "end"))
+        parts.append(_line(x(min(values)), middle, x(max(values)), middle, PALE, 2))
+        parts.append(_line(x(mean), middle - 8, x(mean), middle + 8, colour, 2))
+        parts += [
+            _dot(x(value), middle, 3.4, colour, f"{label}, fold {place + 1}: {value:.4f}")
+            for place, value in enumerate(values)
+        ]
+    return _svg(width, bottom + 20, caption, parts)
 
 
 def ticks(low: float, high: float, about: int = 6) -> list[float]:
@@ -209,6 +267,11 @@ def _rect(x: float, y: float, width: float, height: float, fill: str, title: str
 
 def _dot(x: float, y: float, radius: float, fill: str, title: str) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}"><title>{escape(title)}</title></circle>'
+
+
+def _ring(x: float, y: float, radius: float, line: str, title: str) -> str:
+    place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius}"'
+    return f'<circle {place} fill="none" stroke="{line}" opacity=".7"><title>{escape(title)}</title></circle>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str = LINE, width: float = 1) -> str:

@@ -29,6 +29,7 @@ def render_explanation(
         trials: the finished trials as dicts, in any order.
     """
     ordered = sorted(trials, key=lambda trial: int(trial["number"]))
+    chosen = training["best"].get("number") if training else None
     facts: dict[str, object] = {
         "threat": threat,
         "explanation": dict(explanation),
@@ -44,6 +45,9 @@ def render_explanation(
         family_bars=[(f["family"], f["mean"], f["alerted"]) for f in explanation["families"]],
         feature_bars=[(f["feature"], f["mean"], f["alerted"]) for f in explanation["importance"][:20]],
         trial_values=[float(trial["value"]) for trial in ordered],
+        trial_pruned=[str(trial.get("state", "complete")) == "pruned" for trial in ordered],
+        trial_numbers=[int(trial["number"]) for trial in ordered],
+        trial_best=next((at for at, trial in enumerate(ordered) if trial["number"] == chosen), -1),
         windows=_windows(training),
         least=LEAST,
     )

@@ -1,0 +1,139 @@
+"""Tables and sentences of the tuning page: the past that was tried, features left out, calibration, few labels.
+
+In go single facts of ``train``, each of which may be absent; out come grids of text, sentences, or None for no section.
+What a fact holds beside the figures known here is shown under its own name rather than dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from riskml.recipe.durations import format_duration
+from riskml.report.grid import Grid, plain
+from riskml.report.page import number, percent
+
+SPANS = ("span", "half_life", "window", "history")  # figures in microseconds
+WHOLE = ("span", "history")  # nothing means all of the past
+FEATURES = 25  # features in the table of importance
+
+
+def past(history: object) -> Grid | None:
+    """How much of the past was tried, and with what success."""
+    tried = history.get("tried") if isinstance(history, Mapping) else None
+    rows = [row for row in tried if isinstance(row, Mapping)] if isinstance(tried, Sequence) else []
+    return _grid("How much of the past", "", rows)
+
+
+def dropped(selection: object) -> list[tuple[str, str]]:
+    """Feature and reason of each that was left out."""
+    found = selection.get("dropped") if isinstance(selection, Mapping) else None
+    if isinstance(found, Mapping):
+        return [(str(name), _said(reason)) for name, reason in found.items()]
+    out = []
+    for item in found if isinstance(found, Sequence) and not isinstance(found, str) else ():
+        if isinstance(item, Mapping):
+            name = str(item.get("feature", item.get("name", "")))
+            rest = {key: value for key, value in item.items() if key not in ("feature", "name")}
+            out.append((name, str(rest.get("reason") or rest.get("sentence") or _said(rest))))
+        else:
+            out.append(("", str(item)))
+    return out
+
+
+def importance(selection: object) -> Grid | None:
+    """What each feature is worth on later days: the loss where its values are shuffled."""
+    found = selection.get("importance") if isinstance(selection, Mapping) else None
+    if isinstance(found, Mapping):
+        found = [{"feature": name, **_named(value, "loss")} for name, value in found.items()]
+    rows = [row for row in found if isinstance(row, Mapping)] if isinstance(found, Sequence) else []
+    title, caption = "What features are worth on later days", ""
+    if len(rows) > FEATURES:
+        caption = f"The first {FEATURES} of {len(rows):,}; the others are in the facts inside this page."
+    return _grid(title, caption, rows[:FEATURES])
+
+
+def calibration(facts: object) -> Grid | None:
+    """Every figure of the calibration; an estimate with its interval on one line."""
+    if not isinstance(facts, Mapping):
+        return None
+    rows = tuple(plain(name, text) for name, text in _flat(facts))
+    return Grid("Calibration", "", ("Figure", "Value"), rows) if rows else None
+
+
+def statement(facts: object) -> list[tuple[str, str]]:
+    """What few labels can support: name and value, texts first."""
+    return list(_flat(facts)) if isinstance(facts, Mapping) else []
+
+
+def timing(seconds: object) -> Grid | None:
+    """Where the time went."""
+    if not isinstance(seconds, Mapping) or not seconds:
+        return None
+    total = sum(float(value) for value in seconds.values()) or 1.0
+    rows = [plain(words(str(name)), f"{float(v):.1f}", percent(float(v) / total, 0)) for name, v in seconds.items()]
+    return Grid("Where the time went", "", ("Step", "Seconds", "Share"), tuple(rows))
+
+
+def words(name: str) -> str:
+    """A key of the facts as words."""
+    return name.replace("_", " ")
+
+
+def _grid(title: str, caption: str, rows: Sequence[Mapping[str, Any]]) -> Grid | None:
+    """Rows of one or more kinds as one table: a column for every key, in the order they come."""
+    head = list(dict.fromkeys(str(key) for row in rows for key in row))
+    if not head:
+        return None
+    body = tuple(plain(*(_cell(key, row.get(key)) for key in head)) for row in rows)
+    return Grid(title, caption, tuple(words(key).capitalize() for key in head), body)
+
+
+def _cell(key: str, value: object) -> str:
+    """One figure in its unit."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key in SPANS and isinstance(value, int):
+        return format_duration(value)
+    if key in WHOLE and value is None:
+        return "all"
+    if isinstance(value, Mapping):
+        return _said(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(_cell("", item) for item in value)
+    return number(value)
+
+
+def _said(value: object) -> str:
+    """A fact of any kind on one line."""
+    if isinstance(value, Mapping):
+        told = _interval(value)
+        return told or "; ".join(f"{words(str(key))} {_cell(str(key), item)}" for key, item in value.items())
+    return _cell("", value)
+
+
+def _flat(body: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Name and value of every figure; names of nested ones are joined."""
+    for key, value in body.items():
+        name = f"{before}{words(str(key))}"
+        if not isinstance(value, Mapping):
+            yield name, _cell(str(key), value)
+        elif told := _interval(value):
+            yield name, told
+        else:
+            yield from _flat(value, f"{name} · ")
+
+
+def _interval(body: Mapping[str, Any]) -> str:
+    """An estimate with its bounds; empty where the mapping is none."""
+    middle = next((body[key] for key in ("estimate", "value") if key in body), None)
+    if not isinstance(middle, int | float) or not {"low", "high"} <= set(body):
+        return ""
+    bounds = [body[key] for key in ("low", "high")]
+    known = all(isinstance(bound, int | float) and math.isfinite(bound) for bound in bounds)
+    return number(middle) + (f" ({number(bounds[0])} to {number(bounds[1])})" if known else "")
+
+
+def _named(value: object, name: str) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {name: value}
