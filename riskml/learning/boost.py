@@ -9,7 +9,7 @@ that would break this promise, are refused.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,12 @@ class Binned:
         if weight is not None:
             data.set_weight(weight)
         return Binned(data, self.y[rows])
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """Weight of each row [n], 1 where none was given."""
+        held = self.data.get_field("weight")
+        return np.ones(len(self.y)) if held is None else np.asarray(held, dtype=np.float64)
 
 
 def bin_rows(
@@ -127,25 +133,51 @@ def curve(
     Raises:
         Stopped: ``stop`` was set.
     """
-    booster = _booster(train, params, seed, SEARCH_THREADS)
-    booster.add_valid(valid.data, "valid")
-
-    def judge(predicted: NDArray[np.float64], _: lgb.Dataset) -> tuple[str, float, bool]:
-        return "score", score(predicted, valid.y), True
-
     found: list[float] = []
     best = 0
+    for predicted in climb(train, valid, params, rounds, seed, stop):
+        found.append(score(predicted, valid.y))
+        if found[-1] > found[best]:
+            best = len(found) - 1
+        if (len(found) - 1 - best) * STEP >= patience:
+            break
+    return found
+
+
+def climb(
+    train: Binned, valid: Binned, params: Params, rounds: int, seed: int, stop: threading.Event | None = None
+) -> Iterator[NDArray[np.float64]]:
+    """Predictions of ``valid`` after every ``STEP`` rounds and after the last; the array is overwritten by the next.
+
+    Ends early where no tree can grow any more.
+
+    Raises:
+        Stopped: ``stop`` was set.
+    """
+    booster = _booster(train, params, seed, SEARCH_THREADS)
+    booster.add_valid(valid.data, "valid")
+    looks = 0
     for done in range(1, rounds + 1):
         if stop is not None and stop.is_set():
             raise Stopped
         finished = booster.update()
-        if done % STEP == 0 or done == rounds or (finished and not found):
-            found.append(float(booster.eval_valid(judge)[0][2]))
-            if found[-1] > found[best]:
-                best = len(found) - 1
-        if finished or (len(found) - 1 - best) * STEP >= patience:
+        if done % STEP == 0 or done == rounds or (finished and not looks):
+            looks += 1
+            yield _predictions(booster)
+        if finished:
             break
-    return found
+
+
+def _predictions(booster: lgb.Booster) -> NDArray[np.float64]:
+    """What the booster says about its validation rows, without computing a tree again."""
+    seen: list[NDArray[np.float64]] = []
+
+    def look(predicted: NDArray[np.float64], _: lgb.Dataset) -> tuple[str, float, bool]:
+        seen.append(predicted)
+        return "look", 0.0, True
+
+    booster.eval_valid(look)
+    return seen[0]
 
 
 def check_params(fixed: Params) -> None:
