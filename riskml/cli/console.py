@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from riskml.cli.live import BAR, WIDE, fitted, room_beside, spoken
 from riskml.errors import RiskmlError
 from riskml.report.github import workflow_command
 
@@ -147,38 +148,33 @@ class Console:
         from rich.progress import Progress as RichProgress
 
         rich = RichConsole(file=self.err, no_color=not self.colour)
+        dressed = rich.width >= WIDE
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[count]} {task.fields[detail]}", markup=False),
-            TimeElapsedColumn(),
+            *((BarColumn(bar_width=BAR),) if dressed else ()),
+            TextColumn("{task.fields[words]}", markup=False),
+            *((TimeElapsedColumn(),) if dressed else ()),
         )
         with RichProgress(*columns, console=rich, transient=True) as bars:
-            task = bars.add_task(title, total=None, count="", detail="")
+            task = bars.add_task(title, total=None, words="")
 
             def show(words: str, done: int, total: int, detail: str = "") -> None:
                 topic = _topic(title, words)
-                bars.update(
-                    task,
-                    description=topic,
-                    completed=done,
-                    total=total or None,
-                    count=_count(done, total),
-                    detail=detail,
-                )
+                beside = fitted(_count(done, total), detail, room_beside(topic, rich.width, dressed))
+                bars.update(task, description=topic, completed=done, total=total or None, words=beside)
 
             yield show
 
     def _lines(self, title: str) -> Progress:
-        started = spoken = time.monotonic()
+        started = heard = time.monotonic()
         last = ""
 
         def show(words: str, done: int, total: int, detail: str = "") -> None:
-            nonlocal spoken, last
+            nonlocal heard, last
             now, before, last = time.monotonic(), last, words
-            if now - spoken >= PLAIN_EVERY:
-                spoken = now
-                tail = f", {detail}" if detail else ""
+            if now - heard >= PLAIN_EVERY:
+                heard = now
+                tail = f", {spoken(detail)}" if detail else ""
                 tail += f", after {before}" if before not in ("", words) else ""  # what the time went on
                 line = f"{_topic(title, words)} {_count(done, total)}{tail}"
                 self._write(self.err, f"{line} ({seconds(now - started)})")

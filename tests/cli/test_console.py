@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,31 @@ def test_plain_progress_speaks_every_ten_seconds(monkeypatch: pytest.MonkeyPatch
         "train: trial 100/250, best 0.4 (10.0 s)",
         "train: trial 200/250, best 0.4 (20.0 s)",
     ]
+
+
+def test_plain_progress_needs_no_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain line tells the parts of a detail apart by commas, so that any encoding can hold it."""
+    now = [0.0]
+    monkeypatch.setattr("riskml.cli.console.time.monotonic", lambda: now[0])
+    console = make()
+    with console.progress("train") as progress:
+        now[0] = 12.0
+        progress("train: search", 12, 40, "best average precision 0.6123 (trial 12) · 34 s left")
+    assert text(console)[1] == ("train: search 12/40, best average precision 0.6123 (trial 12), 34 s left (12.0 s)\n")
+
+
+@pytest.mark.parametrize(("width", "shown"), [("40", "12/40 34 s left"), ("120", "(trial 12) · 34 s left")])
+def test_the_bar_keeps_the_time_left(monkeypatch: pytest.MonkeyPatch, width: str, shown: str) -> None:
+    """However narrow the terminal, the topic, the count and the time left stay on one line that fits."""
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setenv("TERM", "xterm")
+    console = make({"NO_COLOR": "1"}, terminal=True)
+    with console.progress("train") as progress:
+        progress("train: search", 12, 40, "best average precision 0.6123 (trial 12) · 34 s left")
+    drawn = text(console)[1]
+    assert shown in drawn and "train: search" in drawn
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", drawn))
+    assert max(map(len, lines)) <= int(width)
 
 
 def test_plain_progress_names_what_took_so_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_the_page_is_one_quiet_file_and_says_what_the_facts_say() -> None:
         "30d 0.410 all 0.420",
         "day_index: tells early from late at 0.99",
         "The first 25 of 40",
-        "slope 1.02 (0.8 to 1.2)",
+        "slope 1.02 (0.800 to 1.20)",
         "losses · platt 0.031",
         "1 left out",
         "11.2 88 %",
