@@ -209,9 +209,23 @@ def features(
 
 
 @command("train", "riskml train recipes/account_takeover.toml --set train.trials=40")
-def train(recipe: RecipePath, options: Options) -> Job:
+def train(
+    recipe: RecipePath,
+    options: Options,
+    replay: Annotated[
+        int | None, typer.Option("--replay", metavar="N", min=0, help="Train trial N again, and compare every bit.")
+    ] = None,
+) -> Job:
     """Tune, train, calibrate and freeze the threshold."""
-    return _stage("train", recipe, options)
+
+    def again(console: Console) -> int:
+        from riskml.cli.journey import Journey
+        from riskml.cli.replay import replay_trial
+
+        assert replay is not None
+        return replay_trial(Journey.open(recipe, options.set, options.runs, console), replay)
+
+    return _stage("train", recipe, options) if replay is None else again
 
 
 @command("explain", "riskml explain recipes/account_takeover.toml")

@@ -388,6 +388,8 @@ def _finish(journey: Journey, stage: Stage) -> int:
     if stage.command == "backtest":
         journey.console.say(f"report: {journey.folder.stage(stage.name) / 'verdict.html'}")
         return _judge(journey, stage.name)
+    if stage.name == "train":
+        journey.console.say(f"report: {journey.folder.stage(stage.name) / 'tuning.html'}")
     after = list(STAGES)[list(STAGES).index(stage.name) + 1 :]
     if after:
         journey.console.say(f"next: riskml {after[0]} {journey.shown}")

@@ -73,34 +73,23 @@ def features(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 
 def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Search, fit, calibrate and freeze; finished trials outlive an interruption in a journal beside the stages."""
-    from riskml.data.episodes import episodes
-    from riskml.evidence.backtest.log import first_fired
     from riskml.evidence.backtest.matches import matched
-    from riskml.learning.threshold import calibrate_events
     from riskml.learning.train import train as train_model
     from riskml.report.tuning import render_tuning
 
     journal = journey.folder.root / ".trials.jsonl"
-    rule = journey.incumbent
-    alerts = folding = None
-    if rule is not None:
-        alerts = first_fired(journey.recipe, journey.tables, rule)
-        rows = calibrate_events(journey.windows, journey.table.time, rule.comparable)
-        folding = episodes(journey.recipe, journey.tables, rows)
     training = train_model(
         journey.recipe,
         journey.table,
         journey.log,
         journey.windows,
-        alerts,
-        progress,
+        progress=progress,
         journal=journal,
         on_interrupt="finish",
-        eligible=None if rule is None else rule.comparable,
-        folding=folding,
-        unseen=None if rule is None else rule.stopped,
         data_fingerprint=journey.fingerprint,
+        **circumstances(journey),
     )
+    rule = journey.incumbent
     model = matched(training.model, journey.recipe, journey.tables, journey.table, journey.log, journey.windows, rule)
     (draft.folder / "model").mkdir()
     model.write(draft.folder / "model")
@@ -117,6 +106,24 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     page = render_tuning(journey.recipe.threat.name, facts, trials)  # type: ignore[arg-type]
     (draft.folder / "tuning.html").write_text(page, encoding="utf-8")
     return facts
+
+
+def circumstances(journey: Journey) -> dict[str, Any]:
+    """What the rule did, as training needs it: which events fired, count, went through, and fold into episodes."""
+    from riskml.data.episodes import episodes
+    from riskml.evidence.backtest.log import first_fired
+    from riskml.learning.threshold import calibrate_events
+
+    rule = journey.incumbent
+    if rule is None:
+        return {"rule_fired": None}
+    rows = calibrate_events(journey.windows, journey.table.time, rule.comparable)
+    return {
+        "rule_fired": first_fired(journey.recipe, journey.tables, rule),
+        "eligible": rule.comparable,
+        "folding": episodes(journey.recipe, journey.tables, rows),
+        "unseen": rule.stopped,
+    }
 
 
 def explain(journey: Journey, draft: Draft, progress: Progress) -> Facts:

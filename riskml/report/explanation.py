@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from riskml.report.page import number, percent, render
+from riskml.report.page import finite, number, percent, render
+from riskml.report.tuning_tables import chosen
 
 LEAST = 10  # events behind every point, as in riskml.evidence.dependence
 
@@ -28,8 +29,8 @@ def render_explanation(
         training: ``Facts.to_dict()`` of the training.
         trials: the finished trials as dicts, in any order.
     """
-    ordered = sorted(trials, key=lambda trial: int(trial["number"]))
-    chosen = training["best"].get("number") if training else None
+    ordered = sorted((trial for trial in trials if finite(trial["value"])), key=lambda trial: int(trial["number"]))
+    best = training["best"].get("number") if training else None
     facts: dict[str, object] = {
         "threat": threat,
         "explanation": dict(explanation),
@@ -47,8 +48,9 @@ def render_explanation(
         trial_values=[float(trial["value"]) for trial in ordered],
         trial_pruned=[str(trial.get("state", "complete")) == "pruned" for trial in ordered],
         trial_numbers=[int(trial["number"]) for trial in ordered],
-        trial_best=next((at for at, trial in enumerate(ordered) if trial["number"] == chosen), -1),
+        trial_best=next((at for at, trial in enumerate(ordered) if trial["number"] == best), -1),
         windows=_windows(training),
+        parameters=chosen(training) if training else ({}, ""),
         least=LEAST,
     )
 

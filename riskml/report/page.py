@@ -58,6 +58,11 @@ def percent(value: object, digits: int = 1) -> str:
     return f"{100 * value:,.{digits}f} %".replace("-", "−")
 
 
+def finite(value: object) -> bool:
+    """Whether there is a number to show."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 def money(value: object) -> str:
     """``12,345`` without decimals; ``–`` for nothing."""
     if not isinstance(value, int | float) or not math.isfinite(value):

@@ -13,8 +13,8 @@ from typing import Any
 
 from riskml.learning.influence import LEAST, Influence, influence
 from riskml.report.grid import Grid, plain
-from riskml.report.page import number, render
-from riskml.report.tuning_tables import calibration, dropped, importance, past, statement, timing
+from riskml.report.page import finite, number, render
+from riskml.report.tuning_tables import calibration, chosen, dropped, importance, past, spent, statement, timing
 
 Facts = Mapping[str, Any]
 
@@ -36,11 +36,12 @@ def render_tuning(threat: str, training: Facts, trials: Sequence[Facts] = ()) ->
         training: ``Facts.to_dict()`` of the training.
         trials: the trials of the study as dicts, in any order; those without a finite value are left out.
     """
-    ordered = sorted((trial for trial in trials if _finite(trial.get("value"))), key=lambda trial: int(trial["number"]))
+    ordered = sorted((trial for trial in trials if finite(trial.get("value"))), key=lambda trial: int(trial["number"]))
     pruned = [is_pruned(trial) for trial in ordered]
     values = [float(trial["value"]) for trial in ordered]
     found = influence([trial["params"] for trial in ordered], values, pruned)
-    facts: dict[str, object] = {"threat": threat, "training": dict(training), "trials": [dict(t) for t in ordered]}
+    facts: dict[str, object] = {"threat": threat, "training": dict(training)}
+    facts["trials"] = [{key: value for key, value in trial.items() if key != "legs"} for trial in ordered]
     facts["influence"] = [asdict(item) for item in found]
     complete = [trial for trial, gone in zip(ordered, pruned, strict=True) if not gone]
     return render(
@@ -75,14 +76,14 @@ def is_pruned(trial: Facts) -> bool:
 
 def position(ordered: Sequence[Facts], training: Facts) -> int:
     """Where the chosen trial stands among the ordered ones; -1 if it is not there."""
-    chosen = training.get("best", {}).get("number")
-    return next((at for at, trial in enumerate(ordered) if trial["number"] == chosen), -1)
+    best = training.get("best", {}).get("number")
+    return next((at for at, trial in enumerate(ordered) if trial["number"] == best), -1)
 
 
 def _sentence(training: Facts, complete: Sequence[Facts]) -> str:
     """What the search came to."""
     best = training.get("best", {})
-    if not complete or not _finite(best.get("value")):
+    if not complete or not finite(best.get("value")):
         return "No trial was judged: the first parameters were taken as they are."
     what = _words(str(training["objective"]))
     out = f"Trial {best['number']} was chosen: {what} {best['value']:.3f} on later days of train."
@@ -109,16 +110,15 @@ def _figures(training: Facts, ordered: Sequence[Facts], complete: Sequence[Facts
     """Name, value and small print of the figures at the top."""
     best = training.get("best", {})
     if best:
-        noise = f"± {number(best['noise'], 2)} between folds" if _finite(best.get("noise")) else "one fold"
+        noise = f"± {number(best['noise'], 2)} between folds" if finite(best.get("noise")) else "one fold"
         yield _words(str(training["objective"])), number(round(float(best["value"]), 4)), noise
     if ordered:
         gone = len(ordered) - len(complete)
         yield "trials", number(len(ordered)), f"{number(gone)} given up early" if gone else "all to the end"
-    yield "boosting rounds", number(training.get("rounds")), f"{number(training.get('bag'))} in the bag"
+    yield "boosting rounds", chosen(training)[1], f"{number(training.get('bag'))} in the bag"
     yield "features", number(training.get("features")), _left_out(training)
-    spent = training.get("seconds")
-    if isinstance(spent, Mapping):
-        yield "seconds", number(round(sum(float(v) for v in spent.values()), 1)), "in all"
+    if isinstance(training.get("seconds"), Mapping):
+        yield "seconds", number(round(spent(training["seconds"]), 1)), "in all"
 
 
 def _left_out(training: Facts) -> str:
@@ -135,19 +135,19 @@ def why_stopped(training: Facts) -> str:
 
 def _spread(training: Facts, complete: Sequence[Facts]) -> list[tuple[str, list[float], bool]]:
     """The chosen trial, the best others and the first: label, value of each fold, whether it is the chosen one."""
-    chosen = training.get("best", {}).get("number")
+    best = training.get("best", {}).get("number")
     ranked = sorted(complete, key=lambda trial: (-float(trial["value"]), int(trial["number"])))
-    picked = [trial for trial in ranked if trial["number"] == chosen]
-    picked += [trial for trial in ranked if trial["number"] not in (chosen, 0)][: SHOWN - 2]
-    picked += [trial for trial in ranked if trial["number"] == 0 != chosen]
+    picked = [trial for trial in ranked if trial["number"] == best]
+    picked += [trial for trial in ranked if trial["number"] not in (best, 0)][: SHOWN - 2]
+    picked += [trial for trial in ranked if trial["number"] == 0 != best]
     rows = [(f"trial {trial['number']}" + (", first" if trial["number"] == 0 else ""), trial) for trial in picked]
-    return [(label, [float(v) for v in trial["folds"]], trial["number"] == chosen) for label, trial in rows]
+    return [(label, [float(v) for v in trial["folds"]], trial["number"] == best) for label, trial in rows]
 
 
 def _parameters(training: Facts, found: Sequence[Influence]) -> Grid:
     """Every parameter of the model; of the searched ones, how much they mattered and where good trials lie."""
     told = {item.name: item for item in found}
-    params = dict(training.get("params", {}))
+    params = dict(chosen(training)[0])
     names = [*(name for name in told if name in params), *sorted(name for name in params if name not in told)]
     rows = []
     for name in names:
@@ -167,10 +167,10 @@ def _listed(ordered: Sequence[Facts], training: Facts) -> Grid:
     varied = list(dict.fromkeys(name for trial in kept for name in trial["params"]))
     caption = f"The best {LISTED} of {len(ordered):,}." if len(ordered) > LISTED else ""
     head = ("Trial", "State", "Value", "Folds", "Rounds", "Seconds", *(_words(name) for name in varied))
-    chosen = training.get("best", {}).get("number")
+    best = training.get("best", {}).get("number")
     rows = []
     for trial in kept:
-        state = "chosen" if trial["number"] == chosen else "given up" if is_pruned(trial) else "complete"
+        state = "chosen" if trial["number"] == best else "given up" if is_pruned(trial) else "complete"
         folds = ", ".join(f"{float(value):.3f}" for value in trial.get("folds", ()))
         cells = [number(trial["params"].get(name)) for name in varied]
         figures = (number(trial.get("iterations")), number(trial.get("seconds")))
@@ -180,7 +180,3 @@ def _listed(ordered: Sequence[Facts], training: Facts) -> Grid:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -19,11 +19,31 @@ WHOLE = ("span", "history")  # nothing means all of the past
 FEATURES = 25  # features in the table of importance
 
 
+def chosen(training: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """Parameters of the first booster of the bag, and the rounds of them all: ``"55"`` or ``"40 to 55"``."""
+    members = list(training.get("members", ()))
+    if not members:
+        return training.get("params", {}), number(training.get("rounds"))
+    rounds = [int(member["rounds"]) for member in members]
+    low, high = min(rounds), max(rounds)
+    return members[0]["params"], number(low) if low == high else f"{number(low)} to {number(high)}"
+
+
 def past(history: object) -> Grid | None:
     """How much of the past was tried, and with what success."""
     tried = history.get("tried") if isinstance(history, Mapping) else None
     rows = [row for row in tried if isinstance(row, Mapping)] if isinstance(tried, Sequence) else []
-    return _grid("How much of the past", "", rows)
+    known = ("span", "half_life", "value", "gain", "noise", "folds", "chosen", "said")
+    if not rows or not set(known) <= set(rows[0]):
+        return _grid("How much of the past", "", rows)
+    head = ("Past", "Half-life", "Value", "Gain", "Noise", "Folds", "What it showed")
+    body = []
+    for row in rows:
+        half = "none" if row["half_life"] is None else _cell("half_life", row["half_life"])
+        figures = (number(row[name]) for name in ("value", "gain", "noise", "folds"))
+        said = f"{row['said']}; chosen" if row["chosen"] else str(row["said"])
+        body.append(plain(_cell("span", row["span"]), half, *figures, said))
+    return Grid("How much of the past", "", head, tuple(body))
 
 
 def dropped(selection: object) -> list[tuple[str, str]]:
@@ -58,8 +78,9 @@ def calibration(facts: object) -> Grid | None:
     """Every figure of the calibration; an estimate with its interval on one line."""
     if not isinstance(facts, Mapping):
         return None
-    rows = tuple(plain(name, text) for name, text in _flat(facts))
-    return Grid("Calibration", "", ("Figure", "Value"), rows) if rows else None
+    figures = {name: value for name, value in facts.items() if name not in ("bins", "sentence") and value is not None}
+    rows = tuple(plain(name, text) for name, text in _flat(figures))
+    return Grid("Calibration", str(facts.get("sentence", "")), ("Figure", "Value"), rows) if rows else None
 
 
 def statement(facts: object) -> list[tuple[str, str]]:
@@ -68,12 +89,18 @@ def statement(facts: object) -> list[tuple[str, str]]:
 
 
 def timing(seconds: object) -> Grid | None:
-    """Where the time went."""
+    """Where the time went; "all" is the time of everything, and not a step."""
     if not isinstance(seconds, Mapping) or not seconds:
         return None
-    total = sum(float(value) for value in seconds.values()) or 1.0
-    rows = [plain(words(str(name)), f"{float(v):.1f}", percent(float(v) / total, 0)) for name, v in seconds.items()]
+    total = spent(seconds)
+    steps = [(str(name), float(value)) for name, value in seconds.items() if name != "all"]
+    rows = [plain(words(name), f"{value:.1f}", percent(value / (total or 1.0), 0)) for name, value in steps]
     return Grid("Where the time went", "", ("Step", "Seconds", "Share"), tuple(rows))
+
+
+def spent(seconds: Mapping[str, Any]) -> float:
+    """Seconds of everything: what is said under "all", or the steps together."""
+    return float(seconds["all"]) if "all" in seconds else sum(float(value) for value in seconds.values())
 
 
 def words(name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from riskml.report import charts
 from riskml.report.tuning import render_tuning
-from riskml.report.tuning_tables import calibration, dropped, importance, past, statement
+from riskml.report.tuning_tables import calibration, chosen, dropped, importance, past, statement, timing
 from tests.report.test_explanation import HOSTILE, checked, training
 
 FOLDS = 3
@@ -120,6 +120,22 @@ def test_names_cannot_become_markup() -> None:
     assert sum(tag == "script" for tag, _ in made.tags) == 1
 
 
+def test_the_bag_tells_rounds_and_parameters() -> None:
+    """Where the facts hold the members of the bag, parameters and rounds are theirs; older facts say them outright."""
+    bag = [{"trial": 1, "params": {"num_leaves": 7}, "rounds": rounds, "seed": 1} for rounds in (40, 1_055)]
+    assert chosen({"members": bag}) == ({"num_leaves": 7}, "40 to 1,055")
+    assert chosen({"params": {"a": 1}, "rounds": 55}) == ({"a": 1}, "55")
+
+
+def test_the_time_of_everything_is_no_step() -> None:
+    """Shares are of the whole, which may be more than its steps."""
+    grid = timing({"search": 3.0, "bag": 1.0, "all": 5.0})
+    assert grid is not None and [[text for text, _ in row] for row in grid.rows] == [
+        ["search", "3.0", "60 %"],
+        ["bag", "1.0", "20 %"],
+    ]
+
+
 def test_reasons_are_read_in_whatever_form_they_come() -> None:
     """A mapping of names, a list of sentences and a list of records all give names and reasons."""
     assert dropped({"dropped": {"a": "why"}}) == [("a", "why")]
@@ -133,6 +149,10 @@ def test_absent_parts_are_no_section() -> None:
     for make in (past, importance, calibration):
         assert make(None) is None and make({}) is None
     assert statement(None) == []
+    whole = dict.fromkeys(("value", "gain", "noise"), 0.25) | {"span": None, "half_life": None, "folds": 3}
+    told = past({"tried": [whole | {"chosen": True, "said": "all of the past"}]})
+    assert told is not None and [text for text, _ in told.rows[0]][-1] == "all of the past; chosen"
+    assert [text for text, _ in told.rows[0]][:3] == ["all", "none", "0.250"]
     grid = past({"tried": [{"span": 86_400_000_000, "folds": [0.1, 0.25], "chosen": True}]})
     assert grid is not None and [text for text, _ in grid.rows[0]] == ["1d", "0.100, 0.250", "yes"]
 
