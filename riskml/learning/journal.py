@@ -11,13 +11,32 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 SCHEMA = "riskml.trials/1"
+COMPLETE, PRUNED = "complete", "pruned"
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One fold of a trial: the best score on its curve, the rounds boosted, and the score without each block of rows.
+
+    ``parts`` is what ``noise.parts`` gives at the best score.
+    """
+
+    score: float
+    rounds: int
+    parts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One finished trial: ``value`` is the mean score over the folds after ``iterations`` rounds."""
+    """One finished trial.
+
+    ``value`` is the mean score over the folds after ``iterations`` rounds and ``folds`` each fold's, in time order. A
+    pruned trial has the latest folds only, its value is the mean of their best scores, and none if it ended before
+    the first. ``legs`` are in the order they ran. ``leaves`` is the most leaves all trees together can have.
+    """
 
     number: int
     params: Mapping[str, float | int | str]
@@ -25,10 +44,33 @@ class Trial:
     folds: tuple[float, ...]
     iterations: int
     seconds: float = 0.0
+    state: str = COMPLETE
+    leaves: int = 0
+    legs: tuple[Leg, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every fold judged it."""
+        return self.state == COMPLETE
+
+    @property
+    def noise(self) -> tuple[tuple[float, ...], ...]:
+        """``parts`` of the folds that its value rests on, the latest first."""
+        return tuple(leg.parts for leg in self.legs[len(self.legs) - len(self.folds) :])
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready form."""
-        return asdict(self)
+        return asdict(self) | {"params": dict(self.params)}
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> Trial:
+        """The inverse of ``to_dict``.
+
+        Raises:
+            TypeError, KeyError, ValueError: the content is not a trial's.
+        """
+        legs = tuple(Leg(**leg | {"parts": tuple(leg["parts"])}) for leg in body.get("legs", ()))
+        return cls(**dict(body) | {"folds": tuple(body["folds"]), "legs": legs})
 
 
 class Journal:
@@ -86,9 +128,8 @@ def _read(path: Path, key: str) -> dict[int, Trial]:
     found: dict[int, Trial] = {}
     for line in lines:
         try:
-            body = json.loads(line)
-            trial = Trial(**body | {"folds": tuple(body["folds"])})
-        except (ValueError, TypeError, KeyError):
+            trial = Trial.from_dict(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError):
             break
         found[trial.number] = trial
     return found

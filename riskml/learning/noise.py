@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def parts(scores: Floats, y: NDArray[np.int8], score: Objective) -> Parts:
     edges = [0, *(int(bound) for bound in bounds), len(y)]
     floor = float(scores.min()) - 1.0
     found = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         sunk = scores.copy()
         sunk[start:end] = floor
         inside = int(np.count_nonzero(y[start:end] == 1))
@@ -51,6 +52,8 @@ def error(ours: Sequence[Parts], theirs: Sequence[Parts]) -> float:
     The delete-a-block jackknife (Efron & Tibshirani 1993, ch. 11) of each fold's difference, folds taken as
     independent: √Σₖ (g−1)/g · Σ (dₖᵢ − d̄ₖ)² / folds.
     """
+    if not ours or len(ours) != len(theirs):
+        return math.inf
     total = 0.0
     for mine, other in zip(ours, theirs, strict=True):
         if len(mine) < 2 or len(mine) != len(other):
@@ -58,4 +61,4 @@ def error(ours: Sequence[Parts], theirs: Sequence[Parts]) -> float:
         gaps = [a - b for a, b in zip(mine, other, strict=True)]
         mean = math.fsum(gaps) / len(gaps)
         total += (len(gaps) - 1) / len(gaps) * math.fsum((gap - mean) ** 2 for gap in gaps)
-    return math.sqrt(total) / len(ours) if ours else math.inf
+    return math.sqrt(total) / len(ours)

@@ -1,65 +1,107 @@
 """Tune trees by Optuna's TPE in synchronous rounds, so that parallel trials stay reproducible.
 
-In go prepared folds and a budget; out come finished trials. Each round asks for a fixed number of trials, runs
-their folds side by side and tells the results in trial order: the same seed and number of trials give the same
-trials however many cores there are. A finished trial is in the journal before anything else happens, and an
-interrupted search reuses it. After an interrupt the workers stop between two boosting rounds.
+In go prepared folds and a budget; out come finished trials. Each round asks for a fixed number of trials, races
+them over the folds against the best one known when the round began, and tells the results in trial order: the same
+seed and number of trials give the same trials however many cores there are. A finished trial is in the journal before
+anything else happens, and an interrupted search reuses it. A search ends between two rounds: after its trials or
+seconds, or once more trials are expected to bring less than noise could tell.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event
+from functools import cached_property
 
 import optuna
 
-from riskml.learning.boost import STEP, Binned, Stopped, curve
+from riskml.learning import race as racing
+from riskml.learning.boost import STEP
 from riskml.learning.journal import Journal, Trial
-from riskml.learning.objective import Objective
-from riskml.learning.space import Space, Value
+from riskml.learning.noise import BLOCKS, error
+from riskml.learning.race import (
+    CHECKS,
+    CLEAR,
+    EARLY_GOODS,
+    EARLY_RATIO,
+    EARLY_SHARE,
+    MOST_ROUNDS,
+    PATIENCE,
+    FoldRows,
+    course,
+    summarise,
+)
+from riskml.learning.space import ALWAYS, FINAL_RATE, RANGES, SLOW_RATE, Space, Value
+from riskml.learning.stopping import LEAST, TOP, enough
 
-MOST_ROUNDS = 500
-PATIENCE = 50
+__all__ = ["MOST_ROUNDS", "PATIENCE", "SETTINGS", "Budget", "FoldRows", "Search", "search", "summarise"]
+
+STARTUP = 10  # trials before TPE learns from them, warm starts included
+SETTINGS: tuple[object, ...] = (  # all of this package that a trial depends on: part of a study's key
+    *(RANGES, ALWAYS, SLOW_RATE, FINAL_RATE, STARTUP, MOST_ROUNDS, PATIENCE, STEP),
+    *(CHECKS, CLEAR, BLOCKS, EARLY_GOODS, EARLY_RATIO, EARLY_SHARE, LEAST, TOP),
+)
 Told = Callable[[int, Trial], None]
 
 
 @dataclass(frozen=True)
-class FoldRows:
-    """One fold with its rows binned; ``score`` judges its validation rows, in [0, 1], higher better."""
-
-    train: Binned
-    valid: Binned
-    score: Objective
-
-
-@dataclass(frozen=True)
 class Budget:
-    """When to stop: after ``trials``, or once ``seconds`` of this run are spent (no new round then)."""
+    """When to stop: after ``trials``, once ``seconds`` of this run are spent (no new round then), or on no ``gain``."""
 
     trials: int
     seconds: float | None
     parallel: int
     seed: int
+    gain: bool = True
 
 
 @dataclass(frozen=True)
 class Search:
-    """What the search found; trials in number order."""
+    """What the search found; trials in number order. ``stopped``: "trials", "seconds", "gain" or "interrupted"."""
 
     trials: tuple[Trial, ...]
-    interrupted: bool = False
-    out_of_time: bool = False
+    stopped: str = "trials"
 
     @property
+    def interrupted(self) -> bool:
+        """Whether the user ended it."""
+        return self.stopped == "interrupted"
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the seconds ended it."""
+        return self.stopped == "seconds"
+
+    @cached_property
+    def top(self) -> Trial:
+        """The highest value of a complete trial, the earliest among equals."""
+        return _top(self.trials)
+
+    @cached_property
     def best(self) -> Trial:
-        """The highest value, the earliest among equals."""
-        return max(self.trials, key=lambda trial: (trial.value, -trial.number))
+        """The simplest of the trials that noise cannot tell from the highest value: fewest leaves in all."""
+        return min(self._tied, key=lambda trial: (trial.leaves, -trial.value, trial.number))
+
+    def near(self, count: int) -> tuple[Trial, ...]:
+        """Up to ``count`` different complete trials that noise cannot tell from the highest value, ``best`` first."""
+        others = sorted(self._tied, key=lambda trial: (-trial.value, trial.number))
+        found: list[Trial] = []
+        for trial in (self.best, *others):
+            if not any(dict(trial.params) == dict(held.params) for held in found):
+                found.append(trial)
+        return tuple(found[:count])
+
+    def noise(self, trial: Trial) -> float:
+        """Standard error of the difference between a complete trial and the highest value; infinite if unknown."""
+        return error(self.top.noise, trial.noise)
+
+    @cached_property
+    def _tied(self) -> tuple[Trial, ...]:
+        return tuple(trial for trial in self.trials if trial.complete and _ties(self.top, trial))
 
 
 def search(
@@ -80,105 +122,107 @@ def search(
     """
     began = time.monotonic()
     finished: dict[int, Trial] = {}
-    with _quiet_optuna():
-        study = optuna.create_study(direction="maximize", sampler=_sampler(budget))
-    for start in (space.first(), *warm):
-        study.enqueue_trial(dict(start))
-    while len(finished) < budget.trials:
-        if finished and budget.seconds is not None and time.monotonic() - began >= budget.seconds:
-            journal.close(finished.values())
-            return Search(_ordered(finished), out_of_time=True)
-        asked = [study.ask() for _ in range(min(budget.parallel, budget.trials - len(finished)))]
-        wanted = {trial.number: space.suggest(trial) for trial in asked}
-        try:
-            for result in _round(folds, space, wanted, budget.seed, journal):
-                finished[result.number] = result
-                if told is not None:
-                    told(len(finished), result)
-        except KeyboardInterrupt:
-            if on_interrupt == "raise" or not finished:
-                raise
-            return Search(_ordered(finished), interrupted=True)
-        for trial in asked:
-            study.tell(trial, finished[trial.number].value)
+    along = course(folds, budget.seed)
+    with quiet_optuna():
+        study = optuna.create_study(direction="maximize", sampler=sampler(budget.seed))
+        for start in starts(space, warm):
+            study.enqueue_trial(start)
+        while (why := _over(finished, budget, time.monotonic() - began)) is None:
+            asked = [study.ask() for _ in range(min(budget.parallel, budget.trials - len(finished)))]
+            wanted = {trial.number: space.suggest(trial) for trial in asked}
+            best = _top(finished.values()) if finished else None
+            try:
+                for result in _round(along, space, wanted, budget.seed, best, journal):
+                    finished[result.number] = result
+                    if told is not None:
+                        told(len(finished), result)
+            except KeyboardInterrupt:
+                if on_interrupt == "raise" or not any(trial.complete for trial in finished.values()):
+                    raise
+                return Search(_ordered(finished), "interrupted")
+            for trial in asked:
+                tell(study, trial, finished[trial.number])
     journal.close(finished.values())
-    return Search(_ordered(finished))
+    return Search(_ordered(finished), why)
 
 
-def summarise(curves: Sequence[Sequence[float]]) -> tuple[float, tuple[float, ...], int]:
-    """Best mean score over folds, each fold's score there, and the rounds it takes.
+def starts(space: Space, warm: Sequence[Mapping[str, Value]]) -> list[dict[str, Value]]:
+    """Trial zero and the different warm starts, inside the space."""
+    found = [space.first()]
+    for params in warm:
+        inside = space.clip(params)
+        if inside and inside not in found:
+            found.append(inside)
+    return found
 
-    A fold that stopped earlier keeps the last score it had.
-    """
-    length = max(len(found) for found in curves)
-    padded = [list(found) + [found[-1]] * (length - len(found)) for found in curves]
-    means = [math.fsum(column) / len(padded) for column in zip(*padded, strict=True)]
-    at = max(range(length), key=lambda i: (means[i], -i))
-    return means[at], tuple(row[at] for row in padded), (at + 1) * STEP
+
+def tell(study: optuna.Study, asked: optuna.Trial, trial: Trial) -> None:
+    """Tell the study a finished trial; a pruned one with its value and how many legs it lasted."""
+    if trial.complete:
+        study.tell(asked, trial.value)
+    else:
+        asked.report(trial.value, len(trial.legs))
+        study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+
+
+def sampler(seed: int) -> optuna.samplers.TPESampler:
+    """Seeded, and the same for every number of trials, so that a longer study begins like a shorter one."""
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, multivariate=True, constant_liar=True)
 
 
 def _round(
-    folds: Sequence[FoldRows],
+    along: racing.Course,
     space: Space,
-    wanted: dict[int, dict[str, Value]],
+    wanted: Mapping[int, dict[str, Value]],
     seed: int,
+    best: Trial | None,
     journal: Journal,
 ) -> Iterator[Trial]:
     """Yield the trials of one round as they finish, recalled ones first."""
-    stop = Event()
-    pool = ThreadPoolExecutor(max_workers=max(1, min(os.cpu_count() or 1, len(wanted) * len(folds))))
-    jobs: dict[int, list[Future[tuple[list[float], float]]]] = {}
-    try:
-        for number, chosen in wanted.items():
-            known = journal.recall(number, chosen)
-            if known is not None:
-                yield known
-                continue
-            params = space.complete(chosen)
-            jobs[number] = [pool.submit(_timed, fold, params, seed, stop) for fold in folds]
-        while jobs:
-            wait([job for trial in jobs.values() for job in trial if not job.done()], return_when=FIRST_COMPLETED)
-            for number in [n for n, trial in jobs.items() if all(job.done() for job in trial)]:
-                results = [job.result() for job in jobs.pop(number)]
-                value, per_fold, rounds = summarise([found for found, _ in results])
-                rounds = int(space.fixed.get("num_iterations", rounds))
-                seconds = round(sum(spent for _, spent in results), 3)
-                made = Trial(number, wanted[number], value, per_fold, rounds, seconds)
-                journal.append(made)
-                yield made
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+    fresh = dict(wanted)
+    for number, chosen in wanted.items():
+        known = journal.recall(number, chosen)
+        if known is not None:
+            del fresh[number]
+            yield known
+    for made in racing.race(along, space, fresh, seed, best):
+        journal.append(made)
+        yield made
 
 
-def _timed(fold: FoldRows, params: dict[str, Value], seed: int, stop: Event) -> tuple[list[float], float]:
-    """One fold's curve and the seconds it took."""
-    began = time.monotonic()
-    rounds = int(params.get("num_iterations", 0))
-    if rounds:
-        found = curve(fold.train, fold.valid, params, fold.score, rounds, rounds, seed, stop)[-1:]
-    else:
-        found = curve(fold.train, fold.valid, params, fold.score, MOST_ROUNDS, PATIENCE, seed, stop)
-    if not found:
-        raise Stopped
-    return found, time.monotonic() - began
+def _over(finished: Mapping[int, Trial], budget: Budget, spent: float) -> str | None:
+    """Why no further round begins, or None."""
+    if len(finished) >= budget.trials:
+        return "trials"
+    if finished and budget.seconds is not None and spent >= budget.seconds:
+        return "seconds"
+    if budget.gain and enough(_ordered(finished), budget.trials):
+        return "gain"
+    return None
 
 
-def _sampler(budget: Budget) -> optuna.samplers.TPESampler:
-    """Seeded, and the same for every number of trials, so that a longer study begins like a shorter one."""
-    return optuna.samplers.TPESampler(seed=budget.seed, n_startup_trials=6)
+def _top(trials: Iterable[Trial]) -> Trial:
+    return max((trial for trial in trials if trial.complete), key=lambda trial: (trial.value, -trial.number))
 
 
-def _ordered(finished: dict[int, Trial]) -> tuple[Trial, ...]:
+def _ties(top: Trial, other: Trial) -> bool:
+    """Whether noise alone explains that ``other`` is lower; without known noise, only if it is not lower."""
+    behind, noise = top.value - other.value, error(top.noise, other.noise)
+    return behind <= 0 or (behind < noise and math.isfinite(noise))
+
+
+def _ordered(finished: Mapping[int, Trial]) -> tuple[Trial, ...]:
     return tuple(finished[number] for number in sorted(finished))
 
 
 @contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Optuna announces each study on stderr; riskml speaks for itself."""
+def quiet_optuna() -> Iterator[None]:
+    """Optuna announces each study on stderr and warns of its younger options; riskml speaks for itself."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
     finally:
         optuna.logging.set_verbosity(before)
