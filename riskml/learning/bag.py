@@ -1,9 +1,9 @@
 """The final boosters: a bag over seeds and over the trials that noise cannot tell from the best.
 
-In go binned rows and the members' parameters; out come LightGBM texts whose margins are averaged. Each member keeps
-every fraud and, where good rows are sampled, its own sample of those. A member's bytes depend on its parameters and
-seed alone, so the first k of a larger bag are the bag of k. With a deadline the bag stops when the next member would
-pass it; one member is always fitted.
+In go binned rows and the search that judged parameters; out come LightGBM texts whose margins are averaged. Each
+member keeps every fraud and, where good rows are sampled, its own sample of those. A member's bytes depend on its
+parameters and seed alone, so the first k of a larger bag are the bag of k. With a budget the bag stops when the next
+members would pass it; the first are always fitted.
 """
 
 from __future__ import annotations
@@ -14,12 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from riskml.learning import boost
 from riskml.learning.boost import Binned
-from riskml.learning.prepare import sample_goods
 from riskml.learning.space import Space, Value
 
 if TYPE_CHECKING:
@@ -52,8 +48,8 @@ def members(found: Search | None, space: Space, wish: Train) -> tuple[Member, ..
         params = space.complete(space.first())
         chosen.append((None, params, int(params.get("num_iterations", ROUNDS_UNTUNED))))
     else:
-        for trial in near(found, min(NEAR, wish.bag)):
-            params, rounds = anneal(space, trial.params, trial.iterations)
+        for trial in found.near(min(NEAR, wish.bag)):
+            params, rounds = space.anneal(trial.params, trial.iterations)
             chosen.append((trial.number, params, rounds))
     return tuple(
         Member(*chosen[at % len(chosen)], wish.seed + 1_000 * at)
@@ -61,39 +57,32 @@ def members(found: Search | None, space: Space, wish: Train) -> tuple[Member, ..
     )
 
 
-def near(found: Search, count: int) -> Sequence[Any]:
-    """Up to ``count`` trials to fit, best first."""
-    return [found.best][:count]
-
-
-def anneal(space: Space, params: Mapping[str, Value], rounds: int) -> tuple[dict[str, Value], int]:
-    """Parameters and rounds of the final fit."""
-    return space.complete(params), rounds
-
-
 def fit(
-    binned: Binned,
-    y: NDArray[np.int8],
     wanted: Sequence[Member],
-    wish: Train,
-    until: float | None,
+    rows: Callable[[int], Binned],
+    left: Callable[[], float | None],
     say: Callable[[str, int, int, str], None],
 ) -> tuple[str, ...]:
-    """Texts of the members, in order; with a deadline ``until`` (of ``time.monotonic``) perhaps only the first ones."""
+    """Texts of the members, in order; with a budget perhaps only the first ones.
+
+    Args:
+        wanted: the members.
+        rows: the binned rows of the member with a seed.
+        left: seconds left of the budget, None without one.
+        say: called with (stage, done, total, detail).
+    """
     texts: list[str] = []
     began = clock.monotonic()
 
     def one(member: Member) -> str:
-        kept = sample_goods(y, wish.negatives, member.seed)
-        whole = binned if len(kept) == len(y) else binned.subset(kept)
-        return boost.train_text(whole, member.params, member.rounds, member.seed, threads=1)
+        return boost.train_text(rows(member.seed), member.params, member.rounds, member.seed, threads=1)
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for at in range(0, len(wanted), SIDE_BY_SIDE):
-            now = clock.monotonic()
-            if texts and until is not None and now + (now - began) / (at / SIDE_BY_SIDE) > until:
+            seconds = left()
+            if texts and seconds is not None and (clock.monotonic() - began) / (at / SIDE_BY_SIDE) > seconds:
                 break
-            say("train: bag", at, len(wanted), f"{wanted[at].rounds} rounds on {len(y):,} rows")
+            say("train: bag", at, len(wanted), f"{wanted[at].rounds} rounds each")
             texts += list(pool.map(one, wanted[at : at + SIDE_BY_SIDE]))
     say("train: bag", len(texts), len(wanted), "")
     return tuple(texts)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time as clock
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,14 +22,18 @@ from numpy.typing import NDArray
 
 from riskml.data.split import Fold, Folds, folds
 from riskml.learning import bag
-from riskml.learning.boost import BINNING, FIXED, STEP, Binned, Matrix, bin_rows
-from riskml.learning.journal import Journal, Trial
+from riskml.learning.boost import BINNING, FIXED, Binned, Matrix, bin_rows
+from riskml.learning.history import History, choose_history
+from riskml.learning.journal import COMPLETE, Journal, Trial
+from riskml.learning.monotone import monotone
 from riskml.learning.objective import Objective, objective
 from riskml.learning.prepare import ones, sample_goods
-from riskml.learning.search import MOST_ROUNDS, PATIENCE, Budget, FoldRows, Search, search
-from riskml.learning.space import ALWAYS, RANGES, Space
+from riskml.learning.search import SETTINGS, Budget, FoldRows, Search, search
+from riskml.learning.space import Space
+from riskml.learning.weights import row_weights
 
 if TYPE_CHECKING:
+    from riskml.learning.drift import Selection
     from riskml.recipe.spec import Train
 
 Floats = NDArray[np.float64]
@@ -59,13 +63,15 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The boosters and how they came about; ``binned`` and ``kept`` are what the bag was fitted on."""
+    """The boosters, the features they read in order, and how they came about; ``members`` are those fitted."""
 
     texts: tuple[str, ...]
+    names: tuple[str, ...]
     folds: Folds
+    history: History
+    selection: Selection | None
     found: Search | None
     members: tuple[bag.Member, ...]
-    kept: int
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -83,32 +89,91 @@ def tune(
     Raises:
         KeyboardInterrupt: interrupted, and ``on_interrupt`` is "raise" or nothing was finished yet.
     """
-    told: Progress = say or (lambda *_: None)
-    began = clock.monotonic()
-    told("train: bin", 0, 1, f"{len(rows.y):,} rows, {ones(rows.y):,} frauds")
+    steps = _Steps(wish, say or (lambda *_: None))
+    steps.say("train: bin", 0, 1, f"{len(rows.y):,} rows, {ones(rows.y):,} frauds")
     cut = cut_folds(rows, wish)
+    space = Space(ones(rows.y), len(rows.y), wish.params, kind)
     binned = bin_rows(rows.X, rows.y, rows.categorical, rows.names, wish.params)
-    space = Space(ones(rows.y), len(rows.y), wish.params)
-    at = clock.monotonic()
-    seconds = {"bin": at - began}
+    steps.done("bin")
+    past = _history(binned, rows, cut, space, wish, steps)
+    steps.done("history")
+    space = replace(space, fixed={**wish.params, **monotone(wish.monotone, rows.names, rows.categorical)})
     found = None
     if cut.folds:
-        left = None if wish.seconds is None else max(0.0, SEARCHING * wish.seconds - (at - began))
-        budget = Budget(wish.trials, left, wish.parallel, wish.seed)
         found = search(
-            fold_rows(binned, rows, cut, wish),
+            fold_rows(binned, rows, cut, past, wish),
             space,
-            budget,
-            Journal(journal, study_key(rows, cut, wish)),
-            _teller(wish, left, told),
+            Budget(wish.trials, steps.left(SEARCHING), wish.parallel, wish.seed),
+            Journal(journal, study_key(rows, cut, past, space, wish)),
+            steps.teller(),
             on_interrupt,
         )
-    at, seconds["search"] = clock.monotonic(), clock.monotonic() - at
+    steps.done("search")
     members = bag.members(found, space, wish)
-    until = None if wish.seconds is None else began + wish.seconds
-    texts = bag.fit(binned, rows.y, members, wish, until, told)
-    seconds["bag"] = clock.monotonic() - at
-    return Tuned(texts, cut, found, members[: len(texts)], len(rows.y), seconds)
+    texts = bag.fit(members, lambda seed: last_rows(binned, rows, past, wish, seed), steps.left, steps.say)
+    steps.done("bag")
+    return Tuned(texts, rows.names, cut, past, None, found, members[: len(texts)], steps.seconds)
+
+
+class _Steps:
+    """The clock of one run: what each step took, and what is left of the budget."""
+
+    def __init__(self, wish: Train, say: Progress) -> None:
+        self.wish, self.say = wish, say
+        self.began = self.last = clock.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def done(self, name: str) -> None:
+        """Note the seconds since the last step."""
+        now = clock.monotonic()
+        self.seconds[name], self.last = now - self.last, now
+
+    def left(self, part: float = 1.0) -> float | None:
+        """Seconds until ``part`` of the budget is spent; None without one."""
+        if self.wish.seconds is None:
+            return None
+        return max(0.0, part * self.wish.seconds - (clock.monotonic() - self.began))
+
+    def teller(self) -> Callable[[int, Trial], None]:
+        """What the search tells after each trial: the best so far and, with a budget, the seconds left."""
+        best: list[Trial] = []
+        self.say("train: search", 0, self.wish.trials, "")
+
+        def told(finished: int, trial: Trial) -> None:
+            best[:] = [max([*best, trial], key=lambda t: (t.state == COMPLETE, t.value, -t.number))]
+            words = f"best {self.wish.objective.replace('_', ' ')} {best[0].value:.4f} (trial {best[0].number})"
+            left = self.left()
+            if left is not None:
+                words += f" · {left:.0f} s left"
+            self.say("train: search", finished, self.wish.trials, words)
+
+        return told
+
+
+def _history(binned: Binned, rows: Rows, cut: Folds, space: Space, wish: Train, steps: _Steps) -> History:
+    """The past to train on: the recipe's, or searched; all of it without a clock."""
+    if rows.time is None:
+        return History()
+    return choose_history(
+        binned,
+        rows.time,
+        rows.y,
+        cut.folds,
+        _scores(rows, cut, wish),
+        space.complete(space.first()),
+        wish.seed,
+        half_life=wish.half_life,
+        spans=wish.history is None,
+        say=steps.say,
+    )
+
+
+def _scores(rows: Rows, cut: Folds, wish: Train) -> tuple[Objective, ...]:
+    """What judges each fold."""
+    value = rows.value
+    return tuple(
+        objective(wish.objective, rows.share, None if value is None else value[fold.valid]) for fold in cut.folds
+    )
 
 
 def cut_folds(rows: Rows, wish: Train) -> Folds:
@@ -124,49 +189,59 @@ def cut_folds(rows: Rows, wish: Train) -> Folds:
     return Folds(tuple(made), 0, ("no clock: folds are random draws, which later days will not be",))
 
 
-def fold_rows(binned: Binned, rows: Rows, cut: Folds, wish: Train) -> tuple[FoldRows, ...]:
-    """The binned rows of each fold, good rows thinned to what a search needs, and what judges it."""
-    kept = sample_goods(rows.y, wish.negatives, wish.seed)
-    chosen = np.zeros(len(rows.y), dtype=bool)
-    chosen[_thinned(rows.y, kept, wish.seed)] = True
+def fold_rows(binned: Binned, rows: Rows, cut: Folds, past: History, wish: Train) -> tuple[FoldRows, ...]:
+    """The binned rows of each fold inside the chosen past, good rows thinned to what a search needs."""
     made = []
-    for fold in cut.folds:
-        value = None if rows.value is None else rows.value[fold.valid]
-        score = objective(wish.objective, rows.share, value)
-        train = fold.train[chosen[fold.train]]
-        made.append(FoldRows(binned.subset(train), binned.subset(fold.valid), score))
+    for fold, score in zip(cut.folds, _scores(rows, cut, wish), strict=True):
+        train = inside(past, rows, fold.train)
+        kept, share = thinned(rows.y[train], wish)
+        train = train[kept]
+        made.append(FoldRows(binned.subset(train, weigh(past, rows, train, share)), binned.subset(fold.valid), score))
     return tuple(made)
 
 
-def _thinned(y: NDArray[np.int8], kept: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """The kept rows a search trains on: of very many good rows, a seeded sample."""
-    goods = len(kept) - ones(y[kept])
-    most = max(SEARCH_GOODS, SEARCH_RATIO * ones(y[kept]))
-    return kept if goods <= most else kept[sample_goods(y[kept], most / goods, seed + 1)]
+def last_rows(binned: Binned, rows: Rows, past: History, wish: Train, seed: int) -> Binned:
+    """What a member of the bag is fitted on: the whole of the chosen past, with its own sample of the good rows."""
+    train = inside(past, rows, np.arange(len(rows.y)))
+    share = wish.negatives
+    kept = train if share >= 1 else train[sample_goods(rows.y[train], share, seed)]
+    weight = weigh(past, rows, kept, share)
+    return binned if weight is None and len(kept) == len(rows.y) else binned.subset(kept, weight)
 
 
-def _teller(wish: Train, left: float | None, say: Progress) -> Callable[[int, Trial], None]:
-    """What the search tells after each trial: the best so far and, with a budget, the seconds left."""
-    best: list[Trial] = []
-    began = clock.monotonic()
-    say("train: search", 0, wish.trials, "")
-
-    def told(finished: int, trial: Trial) -> None:
-        best[:] = [max([*best, trial], key=lambda t: (t.value, -t.number))]
-        words = f"best {wish.objective.replace('_', ' ')} {best[0].value:.4f} (trial {best[0].number})"
-        if left is not None:
-            words += f" · {max(0.0, left - (clock.monotonic() - began)):.0f} s left"
-        say("train: search", finished, wish.trials, words)
-
-    return told
+def inside(past: History, rows: Rows, train: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of ``train`` (ascending positions) that lie in the chosen past, which ends with the last of them."""
+    if rows.time is None or not len(train):
+        return train
+    return train[past.rows(rows.time[train], int(rows.time[train[-1]]) + 1)]
 
 
-def study_key(rows: Rows, cut: Folds, wish: Train) -> str:
+def weigh(past: History, rows: Rows, train: NDArray[np.int64], share: float) -> Floats | None:
+    """Weights of chosen rows of which ``share`` of the good ones are left; None where every row counts 1."""
+    if rows.time is None:
+        return row_weights(rows.y[train], share=share)
+    return past.weights(rows.y[train], rows.time[train], share)
+
+
+def thinned(y: NDArray[np.int8], wish: Train) -> tuple[NDArray[np.int64], float]:
+    """Positions of the rows a search trains on, and the share of the good rows that is left.
+
+    The share is what the recipe keeps; of very many good rows it is less.
+    """
+    frauds = ones(y)
+    goods = len(y) - frauds
+    most = max(SEARCH_GOODS, SEARCH_RATIO * frauds)
+    share = min(wish.negatives, most / max(1, goods))
+    kept = sample_goods(y, share, wish.seed)
+    return kept, (len(kept) - frauds) / max(1, goods) if share < 1 else 1.0
+
+
+def study_key(rows: Rows, cut: Folds, past: History, space: Space, wish: Train) -> str:
     """SHA-256 of all a trial's score depends on, so that a journal is never read for another study."""
-    settings: list[object] = [wish.seed, wish.parallel, wish.negatives, dict(wish.params), wish.objective]
+    settings: list[object] = [wish.seed, wish.parallel, wish.negatives, dict(space.fixed), wish.objective]
+    settings += [past.span, past.half_life, space.first()]
     settings += [list(rows.names), list(rows.categorical), rows.share if wish.objective != "average_precision" else 0]
-    settings += [lightgbm.__version__, optuna.__version__, RANGES, ALWAYS, MOST_ROUNDS, PATIENCE, STEP]
-    settings += [SEARCH_GOODS, SEARCH_RATIO, FIXED, BINNING]
+    settings += [SETTINGS, lightgbm.__version__, optuna.__version__, SEARCH_GOODS, SEARCH_RATIO, FIXED, BINNING]
     settings += [[fold.train[-1].item(), fold.valid[0].item(), fold.valid[-1].item()] for fold in cut.folds]
     hashed = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     hashed.update(rows.y.tobytes())
@@ -174,8 +249,3 @@ def study_key(rows: Rows, cut: Folds, wish: Train) -> str:
     if wish.objective == "value_at_alerts" and rows.value is not None:
         hashed.update(np.ascontiguousarray(rows.value).data)
     return hashed.hexdigest()
-
-
-def judged(scores: Sequence[Floats], cut: Folds, rows: Rows, score: Objective) -> float:
-    """Mean score of the folds for margins of their validation rows."""
-    return float(np.mean([score(found, rows.y[fold.valid]) for found, fold in zip(scores, cut.folds, strict=True)]))

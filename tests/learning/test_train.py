@@ -162,16 +162,16 @@ def test_an_interrupted_search_can_go_on_or_finish(made: World, trained: Trainin
     assert run(made, journal=journal).model.digest == trained.model.digest
 
 
-def test_sampling_is_undone_by_calibration() -> None:
-    """With a tenth of the good rows the margins shift, yet probabilities on later data stay about right."""
+def test_a_sample_of_the_good_rows_stands_for_all_of_them() -> None:
+    """With a tenth of the good rows, each counted ten times, margins and probabilities stay about right."""
     made = world(n=6_000, negatives=0.1, trials=1)
     found = run(made)
     parts = split(made.windows, made.table.time, made.log)
     margins = found.model.margins(made.table.frame, parts.test)
     rate = (parts.y_test == 1).mean()
-    assert (1 / (1 + np.exp(-margins))).mean() > 2.5 * rate
+    assert (1 / (1 + np.exp(-margins))).mean() == pytest.approx(rate, rel=0.3)
     assert found.model.probabilities(margins).mean() == pytest.approx(rate, rel=0.25)
-    assert any("trees saw 0.1" in note for note in found.facts.notes)
+    assert any("each tree saw 0.1" in note for note in found.facts.notes)
 
 
 def test_sampling_keeps_every_fraud() -> None:
@@ -293,7 +293,7 @@ def test_retries_count_once_where_volumes_are_matched(made: World) -> None:
     scores = found.model.margins(made.table.frame, inside)
     wanted = 3.0 * made.windows.calibrate_days
     assert abs(np.count_nonzero(folding.most(scores) >= found.model.threshold) - wanted) <= 1
-    assert np.count_nonzero(scores >= found.model.threshold) > wanted + 3
+    assert np.count_nonzero(scores >= found.model.threshold) > wanted + 1
     assert found.model.threshold < run(replace(made, recipe=recipe)).model.threshold
 
 
