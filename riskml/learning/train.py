@@ -99,6 +99,48 @@ def train(
         KeyboardInterrupt: see ``on_interrupt``.
     """
     say: Progress = progress or (lambda *_: None)
+    began = clock.monotonic()
+    made = ready(recipe, table, log, windows, rule_fired, eligible, folding, unseen, amount)
+    parts = made.parts
+    tuned = tune(
+        made.rows, recipe.train, kind=recipe.threat.kind, journal=journal, say=say, on_interrupt=on_interrupt
+    )
+    fitted_at = clock.monotonic()
+    say("train: calibrate", 0, 1, f"{len(parts.calibrate):,} rows, {ones(parts.y_calibrate):,} frauds")
+    model, measured = _finish(recipe, table, windows, made, tuned, folding, data_fingerprint)
+    say("train: calibrate", 1, 1, f"{made.volume.per_day:.3g} alerts a day")
+    seconds = tuned.seconds | {"calibrate": clock.monotonic() - fitted_at, "all": clock.monotonic() - began}
+    facts = tell(recipe, windows, parts, made.data, tuned, model, made.volume, measured, seconds)
+    return Training(model, tuned.found.trials if tuned.found else (), facts)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What training starts from: the split, the encoded rows, the alert volume and calibrate's eligible events."""
+
+    parts: Split
+    data: Prepared
+    rows: Rows
+    volume: Volume
+    inside: NDArray[np.int64]
+
+
+def ready(
+    recipe: Recipe,
+    table: FeatureTable,
+    log: LabelLog,
+    windows: Windows,
+    rule_fired: NDArray[np.bool_] | None,
+    eligible: NDArray[np.bool_] | None = None,
+    folding: Folding | None = None,
+    unseen: NDArray[np.bool_] | None = None,
+    amount: NDArray[np.float64] | None = None,
+) -> Ready:
+    """Guard, split and encode; the arguments are those of ``train``.
+
+    Raises:
+        TrainingError: the rows cannot support a model, or an input gives the outcome away.
+    """
     refuse_giveaways(recipe)
     boost.check_params(recipe.train.params)
     parts = split(windows, table.time, log, unseen, table.ids)
@@ -108,23 +150,8 @@ def train(
     )
     inside = calibrate_events(windows, table.time, eligible)
     share = volume.alerts / max(1, len(inside if folding is None else folding.starts))
-    began = clock.monotonic()
     data = prepare(table, parts)
-    tuned = tune(
-        training_rows(recipe, table, parts, data, share, amount),
-        recipe.train,
-        kind=recipe.threat.kind,
-        journal=journal,
-        say=say,
-        on_interrupt=on_interrupt,
-    )
-    fitted_at = clock.monotonic()
-    say("train: calibrate", 0, 1, f"{len(parts.calibrate):,} rows, {ones(parts.y_calibrate):,} frauds")
-    model, measured = _finish(recipe, table, windows, parts, data, tuned, volume, inside, folding, data_fingerprint)
-    say("train: calibrate", 1, 1, f"{volume.per_day:.3g} alerts a day")
-    seconds = tuned.seconds | {"calibrate": clock.monotonic() - fitted_at, "all": clock.monotonic() - began}
-    facts = tell(recipe, windows, parts, data, tuned, model, volume, measured, seconds)
-    return Training(model, tuned.found.trials if tuned.found else (), facts)
+    return Ready(parts, data, training_rows(recipe, table, parts, data, share, amount), volume, inside)
 
 
 def training_rows(
@@ -152,19 +179,17 @@ def _finish(
     recipe: Recipe,
     table: FeatureTable,
     windows: Windows,
-    parts: Split,
-    data: Prepared,
+    made: Ready,
     tuned: Tuned,
-    volume: Volume,
-    inside: NDArray[np.int64],
     folding: Folding | None,
     data_fingerprint: str,
 ) -> tuple[Model, dict[str, float]]:
     """Calibrate and freeze on the calibrate window; its figures beside the model."""
+    parts, volume, inside = made.parts, made.volume, made.inside
     draft = Model(
         name=recipe.threat.name,
         plan=table.plan,
-        schema=replace(data.schema, names=tuned.names),
+        schema=replace(made.data.schema, names=tuned.names),
         boosters=tuned.texts,
         calibrator=Calibrator("platt"),
         threshold=0.0,

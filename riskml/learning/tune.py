@@ -75,6 +75,18 @@ class Tuned:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Study:
+    """Everything the trials of a search share: the folds with their rows, the past they lie in, and the space."""
+
+    binned: Binned
+    folds: Folds
+    history: History
+    space: Space
+    fold_rows: tuple[FoldRows, ...]
+    key: str
+
+
 def tune(
     rows: Rows,
     wish: Train,
@@ -90,6 +102,31 @@ def tune(
         KeyboardInterrupt: interrupted, and ``on_interrupt`` is "raise" or nothing was finished yet.
     """
     steps = _Steps(wish, say or (lambda *_: None))
+    study = prepare_study(rows, wish, kind, steps)
+    found = None
+    if study.folds.folds:
+        found = search(
+            study.fold_rows,
+            study.space,
+            Budget(wish.trials, steps.left(SEARCHING), wish.parallel, wish.seed),
+            Journal(journal, study.key),
+            steps.teller(),
+            on_interrupt,
+        )
+    steps.done("search")
+    members = bag.members(found, study.space, wish)
+    texts = bag.fit(
+        members, lambda seed: last_rows(study.binned, rows, study.history, wish, seed), steps.left, steps.say
+    )
+    steps.done("bag")
+    return Tuned(
+        texts, rows.names, study.folds, study.history, None, found, members[: len(texts)], dict(steps.seconds)
+    )
+
+
+def prepare_study(rows: Rows, wish: Train, kind: str | None = None, steps: _Steps | None = None) -> Study:
+    """Bin the rows once, choose the past, and cut the folds out of it."""
+    steps = steps or _Steps(wish, lambda *_: None)
     steps.say("train: bin", 0, 1, f"{len(rows.y):,} rows, {ones(rows.y):,} frauds")
     cut = cut_folds(rows, wish)
     space = Space(ones(rows.y), len(rows.y), wish.params, kind)
@@ -98,21 +135,8 @@ def tune(
     past = _history(binned, rows, cut, space, wish, steps)
     steps.done("history")
     space = replace(space, fixed={**wish.params, **monotone(wish.monotone, rows.names, rows.categorical)})
-    found = None
-    if cut.folds:
-        found = search(
-            fold_rows(binned, rows, cut, past, wish),
-            space,
-            Budget(wish.trials, steps.left(SEARCHING), wish.parallel, wish.seed),
-            Journal(journal, study_key(rows, cut, past, space, wish)),
-            steps.teller(),
-            on_interrupt,
-        )
-    steps.done("search")
-    members = bag.members(found, space, wish)
-    texts = bag.fit(members, lambda seed: last_rows(binned, rows, past, wish, seed), steps.left, steps.say)
-    steps.done("bag")
-    return Tuned(texts, rows.names, cut, past, None, found, members[: len(texts)], steps.seconds)
+    made = fold_rows(binned, rows, cut, past, wish)
+    return Study(binned, cut, past, space, made, study_key(rows, cut, past, space, wish))
 
 
 class _Steps:
