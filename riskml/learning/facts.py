@@ -18,6 +18,7 @@ from riskml.recipe.durations import format_duration
 from riskml.recipe.spec import DAY
 
 if TYPE_CHECKING:
+    from riskml.learning.few import Few
     from riskml.learning.journal import Trial
     from riskml.learning.model import Model
     from riskml.learning.threshold import Volume
@@ -42,6 +43,7 @@ class Facts:
     members: tuple[dict[str, Any], ...]
     history: dict[str, Any]
     selection: dict[str, Any]
+    few_labels: dict[str, Any]
     bag: int
     calibrator: str
     calibrate: dict[str, float]
@@ -64,6 +66,7 @@ def tell(
     parts: Split,
     data: Prepared,
     tuned: Tuned,
+    few: Few,
     model: Model,
     volume: Volume,
     measured: dict[str, float],
@@ -85,6 +88,7 @@ def tell(
         members=tuple(member.to_dict() for member in tuned.members),
         history=tuned.history.to_dict(),
         selection=tuned.selection.to_dict() if tuned.selection else {},
+        few_labels=few.facts,
         bag=len(model.boosters),
         calibrator=model.calibrator.kind,
         calibrate=measured,
@@ -92,7 +96,7 @@ def tell(
         alerts_per_day=volume.per_day,
         alerts_from=volume.source,
         model=model.digest,
-        notes=tuple(_notes(recipe, parts, data, tuned, volume, model)),
+        notes=(*few.notes, *_notes(recipe, parts, data, tuned, volume, model)),
         interrupted=bool(found and found.stopped == "interrupted"),
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )

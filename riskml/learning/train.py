@@ -22,12 +22,13 @@ from riskml.data.split import Split, Windows, iso, split
 from riskml.learning import boost
 from riskml.learning.calibration import Calibrator, fit_calibrator
 from riskml.learning.facts import Facts, tell
+from riskml.learning.few import Few, few_labels
 from riskml.learning.journal import Trial
 from riskml.learning.model import Model
 from riskml.learning.objective import average_precision
 from riskml.learning.prepare import Prepared, ones, prepare, refuse_giveaways, refuse_too_little
 from riskml.learning.threshold import Volume, alert_volume, calibrate_events, freeze
-from riskml.learning.tune import Rows, Tuned, tune
+from riskml.learning.tune import Rows, Tuned, tune, untuned
 
 if TYPE_CHECKING:
     from riskml.data.episodes import Folding
@@ -102,15 +103,19 @@ def train(
     began = clock.monotonic()
     made = ready(recipe, table, log, windows, rule_fired, eligible, folding, unseen, amount)
     parts = made.parts
-    tuned = tune(
-        made.rows, recipe.train, kind=recipe.threat.kind, journal=journal, say=say, on_interrupt=on_interrupt
-    )
+    few = _few(recipe, table, made)
+    if few.texts is None:
+        tuned = tune(
+            made.rows, recipe.train, kind=recipe.threat.kind, journal=journal, say=say, on_interrupt=on_interrupt
+        )
+    else:
+        tuned = untuned(made.rows, recipe.train, few.texts)
     fitted_at = clock.monotonic()
     say("train: calibrate", 0, 1, f"{len(parts.calibrate):,} rows, {ones(parts.y_calibrate):,} frauds")
     model, measured = _finish(recipe, table, windows, made, tuned, folding, data_fingerprint)
     say("train: calibrate", 1, 1, f"{made.volume.per_day:.3g} alerts a day")
     seconds = tuned.seconds | {"calibrate": clock.monotonic() - fitted_at, "all": clock.monotonic() - began}
-    facts = tell(recipe, windows, parts, made.data, tuned, model, made.volume, measured, seconds)
+    facts = tell(recipe, windows, parts, made.data, tuned, few, model, made.volume, measured, seconds)
     return Training(model, tuned.found.trials if tuned.found else (), facts)
 
 
@@ -152,6 +157,25 @@ def ready(
     share = volume.alerts / max(1, len(inside if folding is None else folding.starts))
     data = prepare(table, parts)
     return Ready(parts, data, training_rows(recipe, table, parts, data, share, amount), volume, inside)
+
+
+def _few(recipe: Recipe, table: FeatureTable, made: Ready) -> Few:
+    """What can be done with few frauds; nothing where there are enough."""
+    rows = made.rows
+    assert rows.time is not None
+    return few_labels(
+        rows.X,
+        rows.y,
+        rows.time,
+        rows.names,
+        table.plan,
+        rows.share,
+        recipe.train.seed,
+        entities=recipe.events.entities,
+        categorical=rows.categorical,
+        gap=rows.gap,
+        params=recipe.train.params,
+    )
 
 
 def training_rows(

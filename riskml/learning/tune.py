@@ -124,6 +124,11 @@ def tune(
     )
 
 
+def untuned(rows: Rows, wish: Train, texts: tuple[str, ...]) -> Tuned:
+    """Boosters that were fitted without a search, in the same form."""
+    return Tuned(texts, rows.names, cut_folds(rows, wish), History(), None, None, ())
+
+
 def prepare_study(rows: Rows, wish: Train, kind: str | None = None, steps: _Steps | None = None) -> Study:
     """Bin the rows once, choose the past, and cut the folds out of it."""
     steps = steps or _Steps(wish, lambda *_: None)
