@@ -22,7 +22,7 @@ from riskml.data.split import Fold
 from riskml.learning.boost import Binned, Params, curve
 from riskml.learning.objective import Objective
 from riskml.learning.paired import Difference, Judged, compare, judge
-from riskml.learning.weights import Floats, effective, row_weights
+from riskml.learning.weights import Floats, effective, row_weights, thin
 from riskml.recipe.durations import format_duration
 from riskml.recipe.spec import DAY, EVER
 
@@ -223,19 +223,12 @@ class _Trial:
         """At most ``most`` rows of the candidate's past, weighed so that they stand for all of it.
 
         Frauds give way only if those of the whole past are too many, and then alike for every candidate: else a long
-        past could not show that it knows more of them. One draw for each row makes the samples nest.
+        past could not show that it knows more of them.
         """
-        rows = self.past(candidate, fold)
-        fraud = self.y[rows] == 1
         every = int((self.y[fold.train] == 1).sum())
-        of_frauds = min(1.0, self.most / FRAUDS / max(1, every))
-        goods = int((~fraud).sum())
-        of_goods = min(1.0, (self.most - of_frauds * fraud.sum()) / max(1, goods))
-        draw = np.random.default_rng(self.seed).random(len(self.y))[rows]
-        taken = draw < np.where(fraud, of_frauds, of_goods)
-        rows = rows[taken]
-        weight = row_weights(self.y[rows], self.time[rows], candidate.half_life, of_goods / of_frauds)
-        return rows, weight
+        share = min(1.0, self.most / FRAUDS / max(1, every))
+        rows, stands = thin(self.y, self.past(candidate, fold), self.most, self.seed, share)
+        return rows, row_weights(self.y[rows], self.time[rows], candidate.half_life, stands)
 
 
 def _candidates(trial: _Trial, half_life: int | None, spans: bool) -> Iterator[Candidate]:

@@ -3,7 +3,7 @@
 In go times, outcomes, a half-life and the share of good rows that were kept; out comes one weight per row. Weights
 sum to the rows they stand for (frauds + goods / share), so that a half-life or a sample leaves the meaning of
 LightGBM's least hessian and ridge as it was. A weight is the same function of time for frauds and goods, so the base
-rate learnt is that of the recent past. Rows after "now" and shares outside (0, 1] are refused.
+rate learnt is that of the recent past. Rows after "now", half-lives and shares that are not positive are refused.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def row_weights(
         y: outcomes, 1 fraud and 0 good.
         time: microseconds; needed with a half-life.
         half_life: microseconds, or None.
-        share: part of the good rows that ``y`` still holds, in (0, 1].
+        share: part of the good rows that ``y`` still holds, divided by that of the frauds if some of those left too.
 
     Raises:
-        ValueError: a share outside (0, 1], or a half-life without times.
+        ValueError: a share of nothing, or a half-life without times.
     """
-    if not 0 < share <= 1:
+    if share <= 0:
         raise ValueError(f"a share of {share} of the good rows")
     if half_life is None and share == 1:
         return None
@@ -64,3 +64,26 @@ def row_weights(
 def effective(weights: Floats) -> float:
     """How many equal rows carry as much information: (Σw)² / Σw² (Kish 1965); 0 without rows."""
     return float(weights.sum() ** 2 / np.square(weights).sum()) if len(weights) else 0.0
+
+
+def thin(
+    y: NDArray[np.int8], rows: NDArray[np.int64], most: int, seed: int, frauds: float = 1.0
+) -> tuple[NDArray[np.int64], float]:
+    """About ``most`` of the chosen rows, and the share of goods among them that ``row_weights`` takes.
+
+    Every fraud stays, or the given share of them; goods fill the room that is left. Each row has one draw, so that
+    samples of nested rows nest.
+
+    Args:
+        y: outcomes of all rows [n].
+        rows: positions into them, ascending.
+        most: rows wished for.
+        seed: seed of the draws.
+        frauds: share of the frauds to keep, in (0, 1].
+    """
+    fraud = y[rows] == 1
+    goods = int(np.count_nonzero(~fraud))
+    room = most - frauds * int(np.count_nonzero(fraud))
+    share = float(np.clip(room / max(1, goods), min(1.0, 1 / max(1, goods)), 1.0))
+    draw = np.random.default_rng(seed).random(len(y))[rows]
+    return rows[draw < np.where(fraud, frauds, share)], share / frauds

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskml.learning.boost import bin_rows, train_text
-from riskml.learning.weights import effective, recency, row_weights
+from riskml.learning.weights import effective, recency, row_weights, thin
 
 outcomes = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10**15)), min_size=1, max_size=8)
 
@@ -26,7 +26,7 @@ def test_what_cannot_be_weighed_is_refused() -> None:
         lambda: recency(time, 4, 10),
         lambda: recency(time, 5, 0),
         lambda: row_weights(y, share=0.0),
-        lambda: row_weights(y, share=1.5),
+        lambda: row_weights(y, share=-0.5),
         lambda: row_weights(y, None, 10),
     ):
         with pytest.raises(ValueError):
@@ -87,3 +87,18 @@ def test_effective_rows() -> None:
     assert effective(np.full(7, 0.3)) == pytest.approx(7)
     assert effective(np.array([1e9, 1.0])) == pytest.approx(1)
     assert effective(np.zeros(0)) == 0
+
+
+def test_a_thinned_sample_stands_for_all_rows() -> None:
+    """Weighted, goods and frauds keep their proportion; samples nest; few rows are all kept; a good row always stays."""
+    draw = np.random.default_rng(1)
+    y = (draw.random(20_000) < 0.05).astype(np.int8)
+    every = np.arange(len(y))
+    for frauds in (1.0, 0.3):
+        rows, share = thin(y, every, 4_000, 7, frauds)
+        weights = row_weights(y[rows], share=share)
+        assert weights is not None and len(rows) == pytest.approx(4_000, rel=0.05)
+        assert weights[y[rows] == 1].sum() / weights.sum() == pytest.approx(y.mean(), rel=0.15)
+    assert set(thin(y, every, 1_500, 7)[0]) < set(thin(y, every, 4_000, 7)[0])
+    assert (thin(y, every, 10**6, 7)[0] == every).all()
+    assert thin(y, every, 10, 7)[1] > 0
