@@ -334,7 +334,9 @@ def _bins(cells: _Cells, drawn: tuple[Floats, Floats], grouped: bool) -> Bins:
     if grouped:
         pos, neg = add(drawn[0]), add(drawn[0] + drawn[1])
         spread = np.var(pos / np.maximum(neg, 1.0), axis=0)
-        worth = rows / np.maximum(1.0, spread * rows / np.maximum(rate * (1 - rate), 1e-12))
+        mixed = (rate > 0) & (rate < 1)
+        lent = np.maximum(1.0, spread * rows / np.where(mixed, rate * (1 - rate), 1.0))  # rows that say one thing
+        worth = rows / np.where(mixed, lent, np.median(lent[mixed]) if mixed.any() else 1.0)
     low, high = wilson(rate, worth)
     return Bins(
         tuple((add((cells.frauds + cells.goods) * cells.p) / rows).tolist()),

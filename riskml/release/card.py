@@ -37,7 +37,9 @@ def model_card(manifest: Manifest, model: Model, inputs: Inputs, verdict: Mappin
     lines += [
         f"The mean raw margin of {len(model.boosters)} LightGBM model(s) is compared with the frozen threshold"
         f" {model.threshold!r}: at or above it the action is `alert`, else `allow`. The probability is calibrated"
-        f" ({model.calibrator.kind}) on {model.calibrator.rows} later events with {model.calibrator.frauds} frauds.",
+        f" ({model.calibrator.kind}) on {model.calibrator.rows} later events with {model.calibrator.frauds} frauds"
+        + _unreported(model)
+        + ".",
         "",
         "## Inputs",
         "",
@@ -52,6 +54,12 @@ def model_card(manifest: Manifest, model: Model, inputs: Inputs, verdict: Mappin
     lines += [f"- {name} {value}" for name, value in sorted(manifest.versions.items())]
     lines += ["", "The release holds no rows of the data. Its golden vectors are synthesised.", ""]
     return "\n".join(lines)
+
+
+def _unreported(model: Model) -> str:
+    """What was assumed of frauds nobody reports."""
+    share = model.calibrator.reported
+    return "" if share == 1 else f", and divided by {share:g}, the share of frauds taken to be reported"
 
 
 def _plain(text: str) -> str:

@@ -205,6 +205,44 @@ def dots(rows: Sequence[tuple[str, Sequence[float], bool]], caption: str, width:
     return _svg(width, bottom + 20, caption, parts)
 
 
+def reliability(bins: Mapping[str, Sequence[float]], caption: str, size: int = 420) -> Markup:
+    """Seen share of frauds against predicted probability, both on logarithmic axes, with 95 % intervals as strokes.
+
+    Args:
+        bins: columns ``predicted``, ``observed``, ``low``, ``high``, ``rows`` and ``frauds``, a value for each point.
+        caption: what the picture shows, for readers who cannot see it.
+        size: in pixels, of either side.
+    """
+    columns = [bins[name] for name in ("predicted", "observed", "low", "high", "rows", "frauds")]
+    points = list(zip(*columns, strict=True))
+    if not points or not all(math.isfinite(value) for point in points for value in point):
+        return Markup("")
+    seen = [value for point in points for value in point[:4] if value > 0]
+    low = min(-1, max(-6, math.floor(math.log10(min(seen)) + 1e-9)))  # what is smaller lies on the edge
+    left, right, top, foot = 58, 14, 10, 44
+    scale = (size - left - right) / -low
+
+    def at(value: float) -> float:
+        return (math.log10(max(value, 10.0**low)) - low) * scale
+
+    end = size - right
+    bottom, parts = top + end - left, []
+    for power in range(low, 1):
+        x, y, words = left + at(10.0**power), bottom - at(10.0**power), f"{10.0**power:.{max(0, -power)}f}"
+        parts += [_line(x, top, x, bottom), _line(left, y, end, y)]
+        parts += [_text(x, bottom + 16, words, "middle", soft=True), _text(left - 6, y + 4, words, "end", soft=True)]
+    parts.append(_line(left, bottom, end, top, SOFT, 1))
+    for predicted, observed, least, most, rows, frauds in points:
+        x, title = left + at(predicted), f"predicted {predicted:.3g}, seen {observed:.3g} "
+        parts.append(_line(x, bottom - at(least), x, bottom - at(most), PALE, 4))
+        title += f"({least:.2g} to {most:.2g}): {frauds:,.0f} frauds in {rows:,.0f} events"
+        parts.append(_dot(x, bottom - at(observed), 4, BLUE, title))
+    parts.append(
+        _text((left + end) / 2, bottom + 36, "predicted probability (up: seen share of frauds)", "middle", soft=True)
+    )
+    return _svg(size, bottom + foot, caption, parts)
+
+
 def ticks(low: float, high: float, about: int = 6) -> list[float]:
     """Round numbers inside [low, high], about ``about`` of them.
 

@@ -13,6 +13,14 @@ from riskml.report.page import finite, number, percent, render
 from riskml.report.tuning_tables import chosen
 
 LEAST = 10  # events behind every point, as in riskml.evidence.dependence
+CALIBRATION = (
+    ("slope", "slope (1 is perfect)"),
+    ("intercept", "intercept (0 is perfect)"),
+    ("frauds_over_expected", "frauds for each expected one"),
+    ("brier", "Brier score"),
+    ("log_loss", "log loss"),
+    ("calibration_error", "calibration error"),
+)
 
 
 def render_explanation(
@@ -50,6 +58,7 @@ def render_explanation(
         trial_numbers=[int(trial["number"]) for trial in ordered],
         trial_best=next((at for at, trial in enumerate(ordered) if trial["number"] == best), -1),
         windows=_windows(training),
+        calibration=_calibration(training),
         parameters=chosen(training) if training else ({}, ""),
         least=LEAST,
     )
@@ -81,6 +90,24 @@ def _figures(explanation: Mapping[str, Any], training: Mapping[str, Any] | None)
         ("trained on", number(training["frauds"]["train"]), f"frauds in {number(training['rows']['train'])} events")
     )
     return out
+
+
+def _calibration(training: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The sentence, the figures with their intervals and the picture's bins; None where nothing was measured.
+
+    Reads ``riskml.learning.reliability.calibration_facts``; too few frauds leave the sentence alone.
+    """
+    facts = (training or {}).get("calibration")
+    if not facts:
+        return None
+    rows = [(words, *_bounds(facts[name])) for name, words in CALIBRATION if name in facts]
+    return {"sentence": f"{facts['sentence'][:1].upper()}{facts['sentence'][1:]}.", "rows": rows, "facts": facts}
+
+
+def _bounds(figure: Mapping[str, Any]) -> tuple[str, str]:
+    """A figure and its interval as words."""
+    known = figure["low"] is not None and figure["high"] is not None
+    return number(figure["value"]), f"{number(figure['low'])} to {number(figure['high'])}" if known else "–"
 
 
 def _windows(training: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:

@@ -152,6 +152,33 @@ def test_the_page_says_what_the_facts_say() -> None:
         assert words in text, words
 
 
+def test_calibration_has_its_own_section() -> None:
+    """Figures of the calibration stand with their intervals and are drawn to scale; few frauds leave a sentence."""
+    bins = {"predicted": [0.01, 0.1], "observed": [0.0, 0.2], "low": [0.0, 0.1], "high": [0.02, 0.5]}
+    bins |= {"rows": [900.0, 90.0], "frauds": [0.0, 18.0]}
+    names = ("slope", "intercept", "frauds_over_expected", "brier", "log_loss", "calibration_error")
+    measured = {name: {"value": 0.97, "low": 0.71, "high": 1.25} for name in names}
+    told = measured | {"kind": "beta", "sentence": "calibrated <within>", "perfect_error": 0.0012, "bins": bins}
+    told |= {"perfect_error_high": 0.0034, "log_loss_of_base_rate": 0.05}
+    told["intercept"] = {"value": None, "low": None, "high": None}
+    page = render_explanation("t", facts(3), training() | {"calibration": told})
+    text = " ".join(checked(page).text.split())
+    for words in (
+        "Calibrated <within>.",
+        "slope (1 is perfect)0.9700.710 to 1.25",
+        "intercept (0 is perfect)––",
+        "0.0034",
+    ):
+        assert words in text, words
+    drawn = charts.reliability(bins, "x")
+    dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawn)]
+    assert dots[1][0] - dots[0][0] == pytest.approx(348 / 2) and dots[0][1] > dots[1][1]
+    assert "predicted 0.1, seen 0.2 (0.1 to 0.5): 18 frauds in 90 events" in drawn
+    few = render_explanation("t", facts(3), training() | {"calibration": {"sentence": "9 frauds are too few"}})
+    assert "9 frauds are too few." in checked(few).text and "Seen share" not in few
+    assert charts.reliability({name: [] for name in bins}, "x") == ""
+
+
 def test_the_facts_are_inside_as_json() -> None:
     """The embedded JSON reads back as the facts."""
     page = render_explanation("t", facts(), training(), TRIALS)
