@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,27 +34,17 @@ from riskml.learning.race import (
     summarise,
 )
 from riskml.learning.space import ALWAYS, FINAL_RATE, RANGES, SLOW_RATE, Space, Value
-from riskml.learning.stopping import LEAST, TOP, enough
+from riskml.learning.stopping import LEAST, TOP, Budget, over, top_of
+from riskml.learning.store import Store, shared
+from riskml.learning.study import STARTUP, quiet_optuna, sampler, starts, tell
 
 __all__ = ["MOST_ROUNDS", "PATIENCE", "SETTINGS", "Budget", "FoldRows", "Search", "search", "summarise"]
 
-STARTUP = 10  # trials before TPE learns from them, warm starts included
 SETTINGS: tuple[object, ...] = (  # all of this package that a trial depends on: part of a study's key
     *(RANGES, ALWAYS, SLOW_RATE, FINAL_RATE, STARTUP, MOST_ROUNDS, PATIENCE, STEP),
     *(CHECKS, CLEAR, BLOCKS, EARLY_GOODS, EARLY_RATIO, EARLY_SHARE, LEAST, TOP),
 )
 Told = Callable[[int, Trial], None]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When to stop: after ``trials``, once ``seconds`` of this run are spent (no new round then), or on no ``gain``."""
-
-    trials: int
-    seconds: float | None
-    parallel: int
-    seed: int
-    gain: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,7 +67,7 @@ class Search:
     @cached_property
     def top(self) -> Trial:
         """The highest value of a complete trial, the earliest among equals."""
-        return _top(self.trials)
+        return top_of(self.trials)
 
     @cached_property
     def best(self) -> Trial:
@@ -108,29 +96,39 @@ def search(
     folds: Sequence[FoldRows],
     space: Space,
     budget: Budget,
-    journal: Journal,
+    journal: Journal | Store,
     told: Told | None = None,
     on_interrupt: str = "raise",
     warm: Sequence[Mapping[str, Value]] = (),
 ) -> Search:
     """Run the study: trial zero, then the ``warm`` parameter sets, then what TPE asks for.
 
-    ``told(finished, trial)`` is called as each trial finishes.
+    Args:
+        folds: in time order.
+        space: where to look.
+        budget: when to stop.
+        journal: keeps finished trials of a study of this process alone; or the ``Store`` of a shared one, which runs
+            one trial at a time in each process and is not reproducible.
+        told: called as ``told(finished, trial)`` when a trial finishes here.
+        on_interrupt: "raise", or "finish" with what there is.
+        warm: parameter sets to try early.
 
     Raises:
         KeyboardInterrupt: interrupted, and ``on_interrupt`` is "raise" or nothing was finished yet.
     """
+    along = course(folds, budget.seed)
+    if isinstance(journal, Store):
+        return Search(*shared(journal, along, space, budget, told or (lambda *_: None), on_interrupt, warm))
     began = time.monotonic()
     finished: dict[int, Trial] = {}
-    along = course(folds, budget.seed)
     with quiet_optuna():
         study = optuna.create_study(direction="maximize", sampler=sampler(budget.seed))
         for start in starts(space, warm):
             study.enqueue_trial(start)
-        while (why := _over(finished, budget, time.monotonic() - began)) is None:
+        while (why := over(_ordered(finished), budget, time.monotonic() - began)) is None:
             asked = [study.ask() for _ in range(min(budget.parallel, budget.trials - len(finished)))]
             wanted = {trial.number: space.suggest(trial) for trial in asked}
-            best = _top(finished.values()) if finished else None
+            best = top_of(finished.values()) if finished else None
             try:
                 for result in _round(along, space, wanted, budget.seed, best, journal):
                     finished[result.number] = result
@@ -144,30 +142,6 @@ def search(
                 tell(study, trial, finished[trial.number])
     journal.close(finished.values())
     return Search(_ordered(finished), why)
-
-
-def starts(space: Space, warm: Sequence[Mapping[str, Value]]) -> list[dict[str, Value]]:
-    """Trial zero and the different warm starts, inside the space."""
-    found = [space.first()]
-    for params in warm:
-        inside = space.clip(params)
-        if inside and inside not in found:
-            found.append(inside)
-    return found
-
-
-def tell(study: optuna.Study, asked: optuna.Trial, trial: Trial) -> None:
-    """Tell the study a finished trial; a pruned one with its value and how many legs it lasted."""
-    if trial.complete:
-        study.tell(asked, trial.value)
-    else:
-        asked.report(trial.value, len(trial.legs))
-        study.tell(asked, state=optuna.trial.TrialState.PRUNED)
-
-
-def sampler(seed: int) -> optuna.samplers.TPESampler:
-    """Seeded, and the same for every number of trials, so that a longer study begins like a shorter one."""
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, multivariate=True, constant_liar=True)
 
 
 def _round(
@@ -190,21 +164,6 @@ def _round(
         yield made
 
 
-def _over(finished: Mapping[int, Trial], budget: Budget, spent: float) -> str | None:
-    """Why no further round begins, or None."""
-    if len(finished) >= budget.trials:
-        return "trials"
-    if finished and budget.seconds is not None and spent >= budget.seconds:
-        return "seconds"
-    if budget.gain and enough(_ordered(finished), budget.trials):
-        return "gain"
-    return None
-
-
-def _top(trials: Iterable[Trial]) -> Trial:
-    return max((trial for trial in trials if trial.complete), key=lambda trial: (trial.value, -trial.number))
-
-
 def _ties(top: Trial, other: Trial) -> bool:
     """Whether noise alone explains that ``other`` is lower; without known noise, only if it is not lower."""
     behind, noise = top.value - other.value, error(top.noise, other.noise)
@@ -213,16 +172,3 @@ def _ties(top: Trial, other: Trial) -> bool:
 
 def _ordered(finished: Mapping[int, Trial]) -> tuple[Trial, ...]:
     return tuple(finished[number] for number in sorted(finished))
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Optuna announces each study on stderr and warns of its younger options; riskml speaks for itself."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)

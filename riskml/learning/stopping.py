@@ -1,20 +1,48 @@
-"""Whether going on with a search can still bring more than noise.
+"""When a search ends: its trials are run, its seconds spent, or more trials would bring less than noise could tell.
 
-In go the finished trials of a study and how many it may still run; out comes the gain to expect from running them.
-Nothing here reads a clock, so the same trials always end the same search.
+In go the finished trials of a study and its budget; out comes why no further trial begins, or None. But for the
+seconds, which the caller measures, nothing here reads a clock: the same trials always end the same search.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from riskml.learning.journal import Trial
 from riskml.learning.noise import error
 
 LEAST = 20  # trials before the search may end by itself
 TOP = 5  # spacings between the best values that tell how fast the best still grows
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: after ``trials``, once ``seconds`` of this run are spent (no new round then), or on no ``gain``."""
+
+    trials: int
+    seconds: float | None
+    parallel: int
+    seed: int
+    gain: bool = True
+
+
+def over(finished: Sequence[Trial], budget: Budget, spent: float) -> str | None:
+    """Why no further round begins: "trials", "seconds" or "gain"; None if one does. The first round always runs."""
+    if len(finished) >= budget.trials:
+        return "trials"
+    if finished and budget.seconds is not None and spent >= budget.seconds:
+        return "seconds"
+    if budget.gain and enough(finished, budget.trials):
+        return "gain"
+    return None
+
+
+def top_of(trials: Iterable[Trial]) -> Trial:
+    """The highest value of a complete trial, the earliest among equals."""
+    return max((trial for trial in trials if trial.complete), key=lambda trial: (trial.value, -trial.number))
 
 
 def expected_gain(values: Sequence[float], tried: int, total: int) -> float:
