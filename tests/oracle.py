@@ -21,7 +21,7 @@ def oracle(node, tables, labels, read=None):
     events, rows, out = tables.events, history(node, tables, labels, read), []
     where = parse(node.where) if node.where else None
     for event, t in zip(read(events), events.time.tolist(), strict=True):
-        key = [event[events.stream.entities[entity]] for entity in node.keys]
+        key = [event[events.stream.entities.get(entity, entity)] for entity in node.keys]
         end = t - node.offset - node.lag
         start = -math.inf if node.window is None else end - node.window
         seen = [r for r in rows if r["key"] == key and start <= r["time"] < end and r["available"] < t]

@@ -38,7 +38,8 @@ def check_columns(recipe: Recipe, tables: Tables, plan: FeaturePlan) -> Part:
     """Findings and facts of the columns that the plan reads and of those it does not."""
     found: list[Finding] = []
     reads = check_reads(recipe, tables, plan, found)
-    check_inputs(tables.events.frame, plan.inputs, found)
+    rated = {node.source_keys[0] for node in plan.nodes if node.aggregate == "rate" and len(node.keys) == 1}
+    check_inputs(tables.events.frame, plan.inputs, found, rated)
     facts = _separation(recipe, tables, plan, reads, found)
     clocked = {*recipe.events.later.values(), *forbidden_columns(recipe)}  # held by the linter, or by a clock of theirs
     own, past = reads.own - clocked, reads.past.get("events", frozenset()) - clocked

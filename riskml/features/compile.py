@@ -223,14 +223,16 @@ class _Compilation:
     def keys(self, group: FeatureGroup, source: Stream, key: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
         """Pairs (entities of the event, columns of the source)."""
         entities = self.recipe.events.entities
-        pairs = [(tuple(keys), tuple(source.entities.get(name, "") for name in keys)) for keys in group.by]
+        own = {name: name for name in self.recipe.events.inputs} if source is self.recipe.events else {}
+        met = {**own, **source.entities}  # an input may be a key of the events' own history; an entity goes first
+        pairs = [(tuple(keys), tuple(met.get(name, "") for name in keys)) for keys in group.by]
         if group.match:
             pairs = [(tuple(group.match), tuple(source.entities.get(name, name) for name in group.match.values()))]
         place = f"{key}.match" if group.match else f"{key}.by"
         for name in dict.fromkeys(name for keys, _ in pairs for name in keys):
-            if name not in entities:
-                self.unknown_entity(name, entities, place, "the events")
-            elif not group.match and name not in source.entities:
+            if name not in entities and (group.match or name not in self.recipe.events.inputs):
+                self.unknown_entity(name, {**entities, **own}, place, "the events")
+            elif not group.match and name not in met:
                 hint = f"add it to sources.{group.source}.entities, or use `match`"
                 self.report(place, f"source `{group.source}` has no entity `{name}`", hint)
         return pairs

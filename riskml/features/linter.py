@@ -211,7 +211,9 @@ class _Proof:
 
     def member(self, name: str, entity: str, what: str) -> None:
         """An entity of the event, by a column that exists when it happens."""
-        if entity not in self.entities:
+        if entity not in self.entities and entity in self.recipe.events.inputs:
+            self.own(name, entity, f"as the key of `{name}`")
+        elif entity not in self.entities:
             hint = near_matches(entity, self.entities)
             self.breach(name, f"{what} reads the entity `{entity}`, which the events lack", hint)
         elif self.entities[entity] != self.recipe.events.id:

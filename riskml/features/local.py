@@ -213,7 +213,7 @@ class _Engine:
         entities = self.tables.events.stream.entities
         parts = []
         for entity, column in zip(node.keys, node.source_keys, strict=True):
-            own = entities[entity]
+            own = entities.get(entity, entity)
             what = f"the key `{entity}` (events.{own} and {source.name}.{column})"
             if source.frame is self.events.frame and own == column:
                 parts.append(shared_codes(self.events.column(own), None, what))

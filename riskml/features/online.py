@@ -210,7 +210,7 @@ class Online:
 
     def _value(self, node: Node, event: Row, now: int) -> float | None:
         entities = self.feeds["events"].entities
-        key = tuple(event.get(entities[name]) for name in node.keys)
+        key = tuple(event.get(entities.get(name, name)) for name in node.keys)
         if None in key:
             return None
         return self.of[node.name].summary(node, key, event, now, partial(self._outcome, now)).result(now)

@@ -50,10 +50,12 @@ def expand(recipe: Recipe) -> Expansion:
             hint = near_matches(name, PACKS) or f"known: {', '.join(PACKS)}"
             problems.append(Problem(file, key, f"no pack `{name}`", hint))
             continue
-        lacking = [entity for entity in dict.fromkeys((*pack.by, *pack.edge)) if entity not in recipe.events.entities]
+        known = (*recipe.events.entities, *(recipe.events.inputs if PACKS[name].columns else ()))
+        lacking = [entity for entity in dict.fromkeys((*pack.by, *pack.edge)) if entity not in known]
         for entity in lacking:
-            hint = near_matches(entity, recipe.events.entities) or f"known: {', '.join(recipe.events.entities)}"
-            problems.append(Problem(file, key, f"`{entity}` is no entity of the events", hint))
+            hint = near_matches(entity, known) or f"known: {', '.join(known)}"
+            what = "entity or input" if PACKS[name].columns else "entity"
+            problems.append(Problem(file, key, f"`{entity}` is no {what} of the events", hint))
         if lacking:
             continue
         try:
@@ -187,6 +189,13 @@ def _delayed_risk(scene: _Scene) -> Made:
     yield FeatureGroup(source="events", by=who, over=over[-1:], compute=("last_k(label, 3)",))
 
 
+def _category_risk(scene: _Scene) -> Made:
+    if not scene.pack.by:
+        raise NotHere("needs `by`, the inputs or entities to rate", 'write category_risk = { by = ["merchant"] }')
+    over = scene.over(30 * DAY, 90 * DAY)
+    yield FeatureGroup(source="events", by=scene.by(*scene.pack.by), over=over, compute=("count", "rate"))
+
+
 def _flow(scene: _Scene) -> Made:
     if len(scene.pack.edge) != 2:
         raise NotHere("needs `edge`, the two entities of one payment", 'write flow = { edge = ["sender", "receiver"] }')
@@ -212,10 +221,11 @@ def _flow(scene: _Scene) -> Made:
 
 @dataclass(frozen=True)
 class KnownPack:
-    """A pack's purpose and how it unfolds."""
+    """A pack's purpose, how it unfolds, and whom it is of."""
 
     meaning: str
     expand: Callable[[_Scene], Made]
+    columns: bool = False  # whether `by` may name raw inputs too
 
 
 PACKS: Mapping[str, KnownPack] = {
@@ -226,6 +236,9 @@ PACKS: Mapping[str, KnownPack] = {
     "known_bad": KnownPack("confirmed frauds on the same entities, and around them", _known_bad),
     "delayed_risk": KnownPack(
         "the share of frauds among matured events of an entity, and its last outcomes", _delayed_risk
+    ),
+    "category_risk": KnownPack(
+        "how common a category is, and the share of frauds among its matured events", _category_risk, columns=True
     ),
     "flow": KnownPack("fan-in, fan-out, money sent back and money passed through", _flow),
 }

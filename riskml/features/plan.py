@@ -26,7 +26,8 @@ class Node:
 
     The feature of an event at t sees the rows of ``source`` with the event's key, ``t - offset - lag - window <= time <
     t - offset - lag`` and ``available_at < t``. ``window`` None means ever; durations are microseconds. ``keys`` are
-    entities of the event, ``source_keys`` the columns of the source they meet, ``column`` a column of the source.
+    entities of the event or raw columns of it, ``source_keys`` the columns of the source they meet, ``column`` a column
+    of the source.
     ``where`` filters rows and may compare them with columns of the event (``event.COLUMN``). ``lag`` is
     ``matures_after`` for ``rate`` and ``outcome_k`` and 0 otherwise; ``prior`` and ``strength`` belong to ``rate``;
     ``parameter`` is k of ``last_k`` and ``outcome_k``, and the half-life of ``decay`` in microseconds.

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from riskml.data.check import Finding
-from riskml.data.columns import COMMON, check_inputs
+from riskml.data.columns import COMMON, LEARNT, check_inputs
 from riskml.data.leaks import separation
-from riskml.learning.schema import learn_schema
+from riskml.learning.schema import MOST_CATEGORIES, learn_schema
 from riskml.recipe.spec import DAY, FeatureGroup, Labels, RuleVersion, Threat
 from tests.data.sound import (
     DAYS,
@@ -313,13 +313,38 @@ def test_unique_and_constant_texts_tell_nothing() -> None:
 def test_codes_and_words_are_categories(values: list[str | None]) -> None:
     """Texts that are all digits, have leading zeros, or are often words, are what they seem."""
     found: list[Finding] = []
-    check_inputs(pd.DataFrame({"a": np.array(values, dtype=object)}), ("a", "none"), found)
+    check_inputs(pd.DataFrame({"a": pd.Series(values, dtype=object)}), ("a", "none"), found)
     assert found == []
 
 
 def test_a_category_is_common_where_the_schema_learns_it() -> None:
     """The check counts as the schema does."""
     assert inspect.signature(learn_schema).parameters["least"].default == COMMON
+    assert MOST_CATEGORIES == LEARNT
+
+
+@pytest.mark.parametrize(("rare", "level"), [(100, None), (200, "note"), (2_000, "warning")])
+def test_too_many_values_name_the_line_that_helps(rare: int, level: str | None) -> None:
+    """A column of which many rows hold a rare value is told with its share and the line to add; rated ones are not."""
+    values = ["a"] * 600 + ["b"] * 400 + [f"r{at}" for at in range(rare)] + [None] * 50
+    frame, found = pd.DataFrame({"shop": pd.Series(values, dtype=object)}), list[Finding]()
+    check_inputs(frame, ("shop",), found)
+    assert [f.level for f in found] == [level] * (level is not None)
+    if level is not None:
+        share = f"{100 * rare / (1_000 + rare):.1f}%"
+        assert f"`shop` has {rare + 2:,} values, and {share} of its rows" in found[0].message
+        assert found[0].hint.endswith('category_risk = { by = ["shop"] }')
+    rated: list[Finding] = []
+    check_inputs(frame, ("shop",), rated, rated={"shop"})
+    assert rated == []
+
+
+def test_values_beyond_the_most_that_are_learnt_count_as_rare() -> None:
+    """Three hundred values of equal size leave fifty of them out."""
+    values = [f"v{at % 300}" for at in range(300 * COMMON)]
+    found: list[Finding] = []
+    check_inputs(pd.DataFrame({"shop": pd.Series(values, dtype=object)}), ("shop",), found)
+    assert len(found) == 1 and "16.7% of its rows" in found[0].message
 
 
 @pytest.mark.parametrize(("days", "said"), [(25, False), (35, True)])

@@ -15,14 +15,16 @@ from riskml.recipe.spec import DAY, Events, FeatureGroup, Labels, Pack, Recipe, 
 
 ROOT = Path(__file__).parents[2]
 FLOW = Pack(edge=("user", "payee"))
+NAMED = {"flow": FLOW, "category_risk": Pack(by=("user", "country"))}  # packs that must be told of whom they are
 
 
 def recipe(**packs: Pack) -> Recipe:
     """A small recipe with nothing but packs."""
     entities = {"user": "user_id", "device": "device_id", "payee": "payee_id"}
+    inputs = ("country",)
     return Recipe(
         threat=Threat("t"),
-        events=Events("events", "e.parquet", "id", "at", entities=entities, amount="amount"),
+        events=Events("events", "e.parquet", "id", "at", entities=entities, amount="amount", inputs=inputs),
         labels=Labels(matures_after=DAY, label="is_fraud"),
         sources={"logins": Stream("logins", "l.parquet", "id", "at", entities={"user": "u", "device": "d"})},
         packs=packs,
@@ -32,7 +34,7 @@ def recipe(**packs: Pack) -> Recipe:
 @pytest.mark.parametrize("name", PACKS)
 def test_a_pack_equals_its_groups_written_out(name: str) -> None:
     """A plan with a pack has the same nodes, networks and derived features as the recipe that spells them out."""
-    short = recipe(**{name: FLOW if name == "flow" else Pack()})
+    short = recipe(**{name: NAMED.get(name, Pack())})
     made = expand(short)
     written = replace(
         short,
@@ -47,11 +49,11 @@ def test_a_pack_equals_its_groups_written_out(name: str) -> None:
 
 def test_all_packs_live_together() -> None:
     """All packs at once name no feature twice, on a recipe of our own and on a shipped one."""
-    everything = dict.fromkeys(PACKS, Pack()) | {"flow": FLOW}
+    everything = dict.fromkeys(PACKS, Pack()) | NAMED
     names = compile_plan(recipe(**everything)).names
     assert len(names) == len(set(names)) > 100
     shipped = load_recipe(ROOT / "recipes" / "account_takeover.toml")
-    del everything["flow"]
+    del everything["flow"], everything["category_risk"]
     assert set(compile_plan(shipped).names) < set(compile_plan(replace(shipped, packs=everything)).names)
 
 
@@ -60,6 +62,7 @@ def test_a_pack_may_repeat_what_the_recipe_spells_out() -> None:
     group = FeatureGroup(source="events", by=(("user",),), over=(DAY,), compute=("count",))
     short = recipe(velocity=Pack(by=("user",), over=(DAY,)))
     assert compile_plan(replace(short, features=(group,))).names == (
+        "country",
         "user_events_count_1d",
         "user_events_sum_amount_1d",
         "user_logins_count_1d",
@@ -81,6 +84,9 @@ def test_own_choices_win() -> None:
     [
         ({"velcity": Pack()}, "no pack `velcity`.*did you mean `velocity`"),
         ({"flow": Pack()}, "needs `edge`.*sender"),
+        ({"category_risk": Pack()}, "needs `by`.*merchant"),
+        ({"category_risk": Pack(by=("contry",))}, "`contry` is no entity or input.*did you mean `country`"),
+        ({"velocity": Pack(by=("country",))}, "`country` is no entity of the events"),
         ({"flow": Pack(edge=("user", "paye"))}, "`paye` is no entity.*did you mean `payee`"),
         ({"flow": Pack(edge=("user", "user"))}, r"^\[[^()]*\('packs.flow', '`edge` must name two different[^()]*\)\]$"),
         ({"flow": Pack(edge=("usr", "usr"))}, r"^\[[^()]*\('packs.flow', '`usr` is no entity[^()]*\)\]$"),
@@ -94,6 +100,22 @@ def test_what_a_pack_lacks_is_named(packs: dict[str, Pack], words: str) -> None:
     import re
 
     assert re.search(words, str([(p.key, p.message, p.hint) for p in caught.value.problems]))
+
+
+def test_an_input_is_a_key_of_the_events_alone() -> None:
+    """A raw input keys features of the events and the labels, alone or beside an entity; a source does not know it."""
+    base = recipe(category_risk=Pack(by=("country",), over=(30 * DAY,)))
+    names = ("country_events_count_30d", "country_events_rate_30d")
+    assert compile_plan(base).names == ("country", *names)
+    rate = compile_plan(base).nodes[1]
+    assert (rate.keys, rate.source_keys, rate.lag) == (("country",), ("country",), DAY)
+    group = FeatureGroup(source="labels", by=(("user", "country"),), over=(DAY,), compute=("count",))
+    assert compile_plan(replace(base, features=(group,))).nodes[0].source_keys == ("user_id", "country")
+    with pytest.raises(RecipeError, match="source `logins` has no entity `country`"):
+        compile_plan(replace(base, features=(replace(group, source="logins"),)))
+    with pytest.raises(RecipeError) as caught:
+        compile_plan(replace(base, features=(replace(group, by=(("county",),)),)))
+    assert "did you mean `country`" in caught.value.problems[0].hint
 
 
 def test_one_column_makes_no_pair() -> None:

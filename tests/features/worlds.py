@@ -115,6 +115,8 @@ def make_world(seed: int, most: int = 12) -> World:
     logins = login_table(draw)
     plan = [a_node(draw, number, labels.matures_after) for number in range(draw.randint(1, most))]
     plan += [sibling(draw, node) for node in plan if node.aggregate not in OUTCOMES and draw.random() < 0.25]
+    other = Random(seed + 1)  # of its own, so that every seed keeps the rest of its world
+    plan += [by_column(other, node) for node in plan if other.random() < 0.1]
     return World(FeaturePlan(tuple(plan), (), ()), tables_of(events, logins=logins), labels, seed)
 
 
@@ -124,6 +126,13 @@ def sibling(draw: Random, node: Node) -> Node:
     aggregate = draw.choice(("distinct", "entropy", "count"))
     column = None if aggregate == "count" else draw.choice(own)
     return replace(node, name=f"{node.name}_beside", aggregate=aggregate, column=column, parameter=0)
+
+
+def by_column(draw: Random, node: Node) -> Node:
+    """The same node keyed by a raw column, alone or beside the first of its entities."""
+    kept = draw.randint(0, 1)
+    keys, columns = (*node.keys[:kept], "kind"), (*node.source_keys[:kept], "kind")
+    return replace(node, name=f"{node.name}_raw", keys=keys, source_keys=columns)
 
 
 def how_many(draw: Random, least: int) -> int:

@@ -91,7 +91,7 @@ def _places(recipe: Recipe, tables: Tables, plan: FeaturePlan) -> list[str]:
     wanted = (
         ("source", sources, tables.sources),
         ("table", {lookup.table for lookup in plan.lookups}, tables.references),
-        ("entity", entities, recipe.events.entities),
+        ("entity", entities, {*recipe.events.entities, *recipe.events.inputs}),
     )
     return [
         f"the recipe has no {kind} `{name}`" for kind, names, known in wanted for name in sorted(names - set(known))

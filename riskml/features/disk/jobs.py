@@ -82,7 +82,7 @@ def jobs_of(plan: FeaturePlan, entities: Mapping[str, str]) -> tuple[Job, ...]:
             stream = "events" if node.source == "labels" else node.source
             meets.setdefault(stream, {})[columns] = None
         roles = {name: tuple(columns) for name, columns in meets.items()}
-        jobs.append(Job(tuple(entities[key] for key in split), tuple(node for node, _ in members), (), roles))
+        jobs.append(Job(tuple(entities.get(key, key) for key in split), tuple(node for node, _ in members), (), roles))
     if plan.networks:
         jobs.append(Job((), (), plan.networks))
     return tuple(jobs)
@@ -93,7 +93,7 @@ def event_columns(job: Job, entities: Mapping[str, str], later: Mapping[str, str
     names: list[str] = [*job.keys]
     for item in job.features:
         keys = (item.of,) if isinstance(item, Network) else item.keys
-        names += [entities[key] for key in keys]
+        names += [entities.get(key, key) for key in keys]
         if isinstance(item, Network):
             names.append(item.bad)
         if item.source in ("events", "labels"):
