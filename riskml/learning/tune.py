@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from riskml.data.split import Fold, Folds, folds
 from riskml.learning import bag
 from riskml.learning.boost import BINNING, FIXED, Binned, Matrix, bin_rows
+from riskml.learning.drift import Selection, select
 from riskml.learning.history import History, choose_history
 from riskml.learning.journal import COMPLETE, Journal, Trial
 from riskml.learning.monotone import monotone
@@ -30,10 +31,11 @@ from riskml.learning.objective import Objective, objective
 from riskml.learning.prepare import ones, sample_goods
 from riskml.learning.search import SETTINGS, Budget, FoldRows, Search, search
 from riskml.learning.space import Space
+from riskml.learning.store import open_store
+from riskml.learning.warm import earlier
 from riskml.learning.weights import row_weights
 
 if TYPE_CHECKING:
-    from riskml.learning.drift import Selection
     from riskml.recipe.spec import Train
 
 Floats = NDArray[np.float64]
@@ -60,6 +62,16 @@ class Rows:
     gap: int = 0
     share: float = 0.01
 
+    def without(self, kept: NDArray[np.bool_]) -> Rows:
+        """The same rows with the chosen columns alone."""
+        places = np.flatnonzero(kept).tolist()
+        return replace(
+            self,
+            X=np.ascontiguousarray(self.X[:, places]),
+            names=tuple(self.names[at] for at in places),
+            categorical=tuple(new for new, at in enumerate(places) if at in self.categorical),
+        )
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -77,11 +89,13 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything the trials of a search share: the folds with their rows, the past they lie in, and the space."""
+    """Everything the trials of a search share: rows without what was left out, folds, the past, and the space."""
 
+    rows: Rows
     binned: Binned
     folds: Folds
     history: History
+    selection: Selection | None
     space: Space
     fold_rows: tuple[FoldRows, ...]
     key: str
@@ -99,38 +113,42 @@ def tune(
     """Tune and fit the bag.
 
     Raises:
+        TrainingError: the storage or the trials to start from cannot be read.
         KeyboardInterrupt: interrupted, and ``on_interrupt`` is "raise" or nothing was finished yet.
     """
     steps = _Steps(wish, say or (lambda *_: None))
+    warm = () if wish.warm_start is None else earlier(Path(wish.warm_start))
     study = prepare_study(rows, wish, kind, steps)
     found = None
     if study.folds.folds:
+        kept = Journal(journal, study.key)
         found = search(
             study.fold_rows,
             study.space,
             Budget(wish.trials, steps.left(SEARCHING), wish.parallel, wish.seed),
-            Journal(journal, study.key),
+            kept if wish.storage is None else open_store(wish.storage, kept),
             steps.teller(),
             on_interrupt,
+            [study.space.clip(params) for params in warm],
         )
     steps.done("search")
     members = bag.members(found, study.space, wish)
-    texts = bag.fit(
-        members, lambda seed: last_rows(study.binned, rows, study.history, wish, seed), steps.left, steps.say
-    )
+    texts = bag.fit(members, lambda seed: last_rows(study, wish, seed), steps.left, steps.say)
     steps.done("bag")
     return Tuned(
-        texts, rows.names, study.folds, study.history, None, found, members[: len(texts)], dict(steps.seconds)
+        texts,
+        study.rows.names,
+        study.folds,
+        study.history,
+        study.selection,
+        found,
+        members[: len(texts)],
+        dict(steps.seconds),
     )
-
-
-def untuned(rows: Rows, wish: Train, texts: tuple[str, ...]) -> Tuned:
-    """Boosters that were fitted without a search, in the same form."""
-    return Tuned(texts, rows.names, cut_folds(rows, wish), History(), None, None, ())
 
 
 def prepare_study(rows: Rows, wish: Train, kind: str | None = None, steps: _Steps | None = None) -> Study:
-    """Bin the rows once, choose the past, and cut the folds out of it."""
+    """Bin the rows once, choose the past and the features, and cut the folds out of them."""
     steps = steps or _Steps(wish, lambda *_: None)
     steps.say("train: bin", 0, 1, f"{len(rows.y):,} rows, {ones(rows.y):,} frauds")
     cut = cut_folds(rows, wish)
@@ -139,9 +157,20 @@ def prepare_study(rows: Rows, wish: Train, kind: str | None = None, steps: _Step
     steps.done("bin")
     past = _history(binned, rows, cut, space, wish, steps)
     steps.done("history")
-    space = replace(space, fixed={**wish.params, **monotone(wish.monotone, rows.names, rows.categorical)})
+    chosen = _selection(rows, cut, past, space, wish, steps)
+    dropped = {} if chosen is None else chosen.dropped
+    if chosen is not None and dropped:
+        rows = rows.without(chosen.kept)
+        binned = bin_rows(rows.X, rows.y, rows.categorical, rows.names, wish.params)
+    steps.done("select")
+    space = replace(space, fixed={**wish.params, **monotone(wish.monotone, rows.names, rows.categorical, dropped)})
     made = fold_rows(binned, rows, cut, past, wish)
-    return Study(binned, cut, past, space, made, study_key(rows, cut, past, space, wish))
+    return Study(rows, binned, cut, past, chosen, space, made, study_key(rows, cut, past, space, wish))
+
+
+def untuned(rows: Rows, wish: Train, texts: tuple[str, ...]) -> Tuned:
+    """Boosters that were fitted without a search, in the same form."""
+    return Tuned(texts, rows.names, cut_folds(rows, wish), History(), None, None, ())
 
 
 class _Steps:
@@ -197,6 +226,28 @@ def _history(binned: Binned, rows: Rows, cut: Folds, space: Space, wish: Train, 
     )
 
 
+def _selection(
+    rows: Rows, cut: Folds, past: History, space: Space, wish: Train, steps: _Steps
+) -> Selection | None:
+    """The features that tell whether rather than when; None where that is not asked or there is no clock."""
+    if rows.time is None or not wish.select or not cut.folds:
+        return None
+    return select(
+        rows.X,
+        rows.y,
+        rows.time,
+        rows.names,
+        rows.categorical,
+        cut.folds,
+        _scores(rows, cut, wish),
+        space.complete(space.first()),
+        wish.seed,
+        history=past,
+        protected=tuple(wish.monotone),
+        say=steps.say,
+    )
+
+
 def _scores(rows: Rows, cut: Folds, wish: Train) -> tuple[Objective, ...]:
     """What judges each fold."""
     value = rows.value
@@ -229,13 +280,14 @@ def fold_rows(binned: Binned, rows: Rows, cut: Folds, past: History, wish: Train
     return tuple(made)
 
 
-def last_rows(binned: Binned, rows: Rows, past: History, wish: Train, seed: int) -> Binned:
+def last_rows(study: Study, wish: Train, seed: int) -> Binned:
     """What a member of the bag is fitted on: the whole of the chosen past, with its own sample of the good rows."""
+    rows, past = study.rows, study.history
     train = inside(past, rows, np.arange(len(rows.y)))
     share = wish.negatives
     kept = train if share >= 1 else train[sample_goods(rows.y[train], share, seed)]
     weight = weigh(past, rows, kept, share)
-    return binned if weight is None and len(kept) == len(rows.y) else binned.subset(kept, weight)
+    return study.binned if weight is None and len(kept) == len(rows.y) else study.binned.subset(kept, weight)
 
 
 def inside(past: History, rows: Rows, train: NDArray[np.int64]) -> NDArray[np.int64]:
