@@ -31,7 +31,8 @@ TWIN_ROWS = 4_000
 LEAST_FRAUDS = 40  # over the validation rows of the folds; fewer condemn nothing
 ROUNDS = 60
 MOST = 20_000  # rows of one fit
-CELLS = 3_000_000  # validation rows x shuffled groups, over all folds: a few seconds of one core
+CELLS = 3_000_000  # validation rows x shuffled groups, over all folds
+CELL = 3e-6  # seconds of one core for each, rather more than is usual
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,11 @@ def select(
     told("train: drift", 3, 3, f"{len(condemned)} dropped")
     table = _table(names, clock, measured)
     return Selection(kept, reasons, table, clock.together, gain if condemned else None, notes)
+
+
+def cells_within(seconds: float, cores: int = 2) -> int:
+    """Cells ``select`` may look at in about ``seconds``, half of them for fits; reckoned, so that runs agree."""
+    return int(np.clip(0.5 * seconds * cores / CELL, 100_000, CELLS))
 
 
 def _inside(fold: Fold, past: History, time: NDArray[np.int64]) -> Fold:

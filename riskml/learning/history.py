@@ -52,13 +52,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate: its mean score over the folds it was judged on, and its gain there over all of the past."""
+    """One candidate: its score on each fold (None: out of the race) and its gain over all of the past where judged."""
 
     candidate: Candidate
-    value: float | None
+    folds: tuple[float | None, ...]
     gain: Difference | None
     said: str
     chosen: bool = False
+
+    @property
+    def value(self) -> float | None:
+        """Mean score over the folds; None if any is missing, since folds differ more than pasts do."""
+        known = [value for value in self.folds if value is not None]
+        return float(np.mean(known)) if known and len(known) == len(self.folds) else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; durations in microseconds, as ``History`` has them."""
@@ -69,7 +75,7 @@ class Tried:
             "value": self.value,
             "gain": None if gain is None else gain.mean,
             "noise": None if gain is None or not np.isfinite(gain.noise) else gain.noise,
-            "folds": 0 if gain is None else len(gain.folds),
+            "folds": list(self.folds),
             "chosen": self.chosen,
             "said": self.said,
         }
@@ -141,7 +147,7 @@ def choose_history(
     for candidate in _candidates(trial, half_life, spans):
         reason = trial.too_thin(candidate)
         if reason:
-            set_aside.append(Tried(candidate, None, None, reason))
+            set_aside.append(Tried(candidate, (None,) * len(folds), None, reason))
         else:
             kept.append(candidate)
     if len(kept) == 1:
@@ -282,13 +288,21 @@ def _choose(
     """The best of those clearly better than all of the past, else all of it."""
     tried = []
     for candidate, judged in found.items():
-        value = float(np.mean([item.value for item in judged.values()]))
+        scores = tuple(
+            judged[at].value if at in judged else _same(trial, candidate, found[whole], at)
+            for at in range(len(trial.folds))
+        )
         gain = None if candidate == whole else _gain(found, whole, candidate)
-        tried.append(Tried(candidate, value, gain, "" if gain is None else _said(gain, len(trial.folds))))
+        tried.append(Tried(candidate, scores, gain, "" if gain is None else _said(gain, len(trial.folds))))
     clear = [item for item in tried if item.gain is not None and item.gain.clear]
     best = max(clear, key=lambda item: item.gain.mean if item.gain else 0.0) if clear else tried[0]
     told = tuple(replace(item, chosen=item is best) for item in tried)
     return History(best.candidate.span, best.candidate.half_life, (*told, *set_aside))
+
+
+def _same(trial: _Trial, candidate: Candidate, whole: dict[int, Judged], at: int) -> float | None:
+    """The score of all of the past on a fold where the candidate means just that."""
+    return whole[at].value if at in whole and not trial.differs(candidate, trial.folds[at]) else None
 
 
 def _said(gain: Difference, folds: int) -> str:

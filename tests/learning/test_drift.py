@@ -13,7 +13,7 @@ import pytest
 from riskml.data.split import folds
 from riskml.learning import permutation
 from riskml.learning.boost import Stopped
-from riskml.learning.drift import Selection, select
+from riskml.learning.drift import CELLS, Selection, cells_within, select
 from riskml.learning.history import History
 from riskml.learning.objective import average_precision
 from riskml.learning.permutation import Worlds, without, worth
@@ -106,6 +106,7 @@ def test_little_room_looks_at_suspects_first() -> None:
     found = Rows().select(cells=1)
     assert not found.kept[1]
     rows = Rows()
+    assert cells_within(0.0) < cells_within(4.0) < cells_within(1e6) == CELLS
     least = worth(rows.worlds(), [(1,), (0,)], [2], 1)
     assert least.knows(1) and not least.knows(0)
 

@@ -56,6 +56,8 @@ def test_a_world_that_turned_drops_its_past() -> None:
     body = found.to_dict()
     assert json.loads(json.dumps(body, allow_nan=False)) == body
     assert [item["chosen"] for item in body["tried"]].count(True) == 1
+    assert best.value == pytest.approx(np.mean(best.folds))  # type: ignore[arg-type]
+    assert all(len(item["folds"]) == 2 for item in body["tried"])
 
 
 def test_the_choice_does_not_depend_on_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +80,7 @@ def test_thin_pasts_are_not_tried() -> None:
     """A past with too few frauds is set aside in words; with nothing left to compare nothing is fitted."""
     found = Past(turn=0.0, n=1_500, rate=0.03).choose()
     assert (found.span, found.half_life) == (None, None)
-    thin = [item for item in found.tried if item.value is None]
+    thin = [item for item in found.tried if item.gain is None and not item.chosen]
     assert thin and all("40 are needed" in item.said for item in thin)
     assert Past(turn=0.0).choose(half_life=DAY, spans=False).tried == ()
 
