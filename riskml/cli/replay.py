@@ -39,11 +39,18 @@ def replay_trial(journey: Journey, number: int) -> int:
         if found.word != "fresh":
             why = "has not been run" if found.word == "missing" else f"is stale: {found.reason}"
             raise StaleError(f"--replay needs `{name}`, which {why}", f"riskml {name} {journey.shown}")
-    recorded = _chosen(read_trials(_journal(journey)), number)
+    trials = read_trials(_journal(journey))
+    recorded = _chosen(trials, number)
     with journey.console.progress("replay") as progress:
         progress(f"replay: trial {number}", 0, 1)
         again = replay(
-            journey.recipe, journey.table, journey.log, journey.windows, trial=recorded, **circumstances(journey)
+            journey.recipe,
+            journey.table,
+            journey.log,
+            journey.windows,
+            trials=trials,
+            number=number,
+            **circumstances(journey),
         )
     differing = list(differences(recorded, again))
     for line in differing:

@@ -109,20 +109,26 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 
 
 def circumstances(journey: Journey) -> dict[str, Any]:
-    """What the rule did, as training needs it: which events fired, count, went through, and fold into episodes."""
+    """What training takes beside features and labels: what fired, counts, went through and folds; money at risk."""
+    import numpy as np
+
     from riskml.data.episodes import episodes
     from riskml.evidence.backtest.log import first_fired
     from riskml.learning.threshold import calibrate_events
 
-    rule = journey.incumbent
+    rule, amount = journey.incumbent, None
+    if journey.recipe.train.objective == "value_at_alerts" and journey.recipe.events.amount:
+        column = journey.tables.events.frame[journey.recipe.events.amount]
+        amount = np.nan_to_num(column.to_numpy(dtype=np.float64, na_value=np.nan), posinf=0.0, neginf=0.0)
     if rule is None:
-        return {"rule_fired": None}
+        return {"rule_fired": None, "amount": amount}
     rows = calibrate_events(journey.windows, journey.table.time, rule.comparable)
     return {
         "rule_fired": first_fired(journey.recipe, journey.tables, rule),
         "eligible": rule.comparable,
         "folding": episodes(journey.recipe, journey.tables, rows),
         "unseen": rule.stopped,
+        "amount": amount,
     }
 
 

@@ -134,7 +134,7 @@ def explain(
                 name,
                 X[:, place[name]],
                 parts[:, place[name]],
-                model.schema.categories.get(name),
+                model.schema.labels(name),
                 "seconds" if name in lasting else "",
             )
             for name in shown

@@ -1,8 +1,9 @@
 """What the model reads: feature names, their kinds and the categories known from training.
 
 In goes a table or one event by name; out come rows of numbers, the same for both: every number is rounded to
-float32, anything not finite is missing (NaN), and a category that is null, rare or unseen in training is missing
-too. A missing column is refused. Loads no pandas to encode one event, so a release can use it.
+float32, anything not finite is missing (NaN). A category is learned from 20 training rows, and so is null; a value
+that is rarer than that, or was never seen, is missing, and null too where it was rare. A missing column is refused.
+Loads no pandas to encode one event, so a release can use it.
 """
 
 from __future__ import annotations
@@ -23,20 +24,35 @@ if TYPE_CHECKING:
 
 NUMBER, CATEGORY = "number", "category"
 MOST_CATEGORIES = 250
+NULL = "(null)"  # how null is told among categories
 
 
 @dataclass(frozen=True)
 class Schema:
-    """Names in model order; ``kinds`` of each; ``categories`` of the categorical ones, the code being the position."""
+    """Names in model order; ``kinds`` of each; ``categories`` of the categorical ones, the code being the position.
+
+    ``nulls`` are the categorical features whose null is a value like any other: its code follows the last category.
+    """
 
     names: tuple[str, ...]
     kinds: Mapping[str, str]
     categories: Mapping[str, tuple[str, ...]]
+    nulls: tuple[str, ...] = ()
 
     @cached_property
     def codes(self) -> dict[str, dict[str, float]]:
         """Per categorical feature: category to code."""
         return {name: {text: float(i) for i, text in enumerate(known)} for name, known in self.categories.items()}
+
+    @cached_property
+    def absent(self) -> dict[str, float]:
+        """Per categorical feature: the code of null, NaN where null means no more than a rare value."""
+        return {name: float(len(known)) if name in self.nulls else math.nan for name, known in self.categories.items()}
+
+    def labels(self, name: str) -> tuple[str, ...] | None:
+        """What the codes of a categorical feature stand for, in order; None for a number."""
+        known = self.categories.get(name)
+        return (*known, NULL) if known is not None and name in self.nulls else known
 
     @property
     def categorical(self) -> list[int]:
@@ -70,10 +86,11 @@ class Schema:
             if name not in row:
                 raise _missing(name, list(row))
             value = row[name]
-            if _null(value):
+            if self.kinds[name] == CATEGORY:
+                null = _null(value)
+                out[at] = self.absent[name] if null else self.codes[name].get(_text(value), math.nan)
+            elif _null(value):
                 out[at] = math.nan
-            elif self.kinds[name] == CATEGORY:
-                out[at] = self.codes[name].get(_text(value), math.nan)
             else:
                 out[at] = _single(name, value)
         return out
@@ -94,7 +111,9 @@ class Schema:
 
         positions, distinct = pd.factorize(column.astype(object).to_numpy(dtype=object), use_na_sentinel=True)
         known = self.codes[name]
-        table = np.array([known.get(_text(value), math.nan) for value in distinct] + [math.nan], dtype=np.float32)
+        table = np.array(
+            [known.get(_text(value), math.nan) for value in distinct] + [self.absent[name]], dtype=np.float32
+        )
         return table[positions]
 
     def to_dict(self) -> dict[str, object]:
@@ -103,20 +122,26 @@ class Schema:
             "names": list(self.names),
             "kinds": dict(self.kinds),
             "categories": {name: list(known) for name, known in self.categories.items()},
+            "nulls": list(self.nulls),
         }
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Schema:
-        """The inverse of ``to_dict``."""
+        """The inverse of ``to_dict``; a schema that does not tell of nulls takes none for a value."""
         categories = {str(name): tuple(str(v) for v in known) for name, known in body["categories"].items()}
-        return cls(tuple(body["names"]), {str(k): str(v) for k, v in body["kinds"].items()}, categories)
+        kinds = {str(k): str(v) for k, v in body["kinds"].items()}
+        return cls(tuple(body["names"]), kinds, categories, tuple(str(name) for name in body.get("nulls", ())))
 
 
 def learn_schema(
     names: Sequence[str], kinds: Mapping[str, str], frame: pd.DataFrame, rows: NDArray[np.int64], least: int = 20
 ) -> Schema:
-    """The schema of ``names``; categories seen at least ``least`` times in ``rows``, the commonest 250 at most."""
+    """The schema of ``names``; categories seen at least ``least`` times in ``rows``, the commonest 250 at most.
+
+    Null is a value of its own where it was seen as often, beside at least one such category.
+    """
     categories: dict[str, tuple[str, ...]] = {}
+    nulls = []
     for name in names:
         if kinds[name] != CATEGORY:
             continue
@@ -126,7 +151,9 @@ def learn_schema(
             counts[text] = counts.get(text, 0) + int(count)
         common = sorted((text for text in counts if counts[text] >= least), key=lambda t: (-counts[t], t))
         categories[name] = tuple(sorted(common[:MOST_CATEGORIES]))
-    return Schema(tuple(names), {name: kinds[name] for name in names}, categories)
+        if common and len(rows) - sum(counts.values()) >= least:
+            nulls.append(name)
+    return Schema(tuple(names), {name: kinds[name] for name in names}, categories, tuple(nulls))
 
 
 def _text(value: object) -> str:

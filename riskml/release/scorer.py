@@ -186,8 +186,8 @@ class Scorer:
         out = np.empty((rows, self.width), dtype=np.float64)
         for at, name in enumerate(schema.names):
             if schema.kinds[name] == "category":
-                known = schema.codes[name]
-                out[:, at] = [math.nan if v is None else known.get(v, math.nan) for v in values[name].tolist()]
+                known, absent = schema.codes[name], schema.absent[name]
+                out[:, at] = [absent if v is None else known.get(v, math.nan) for v in values[name].tolist()]
             else:
                 out[:, at] = values[name]
         return out

@@ -59,6 +59,7 @@ def render_explanation(
         trial_best=next((at for at, trial in enumerate(ordered) if trial["number"] == best), -1),
         windows=_windows(training),
         calibration=_calibration(training),
+        fold_values=_fold_values(training),
         parameters=chosen(training) if training else ({}, ""),
         least=LEAST,
     )
@@ -108,6 +109,14 @@ def _bounds(figure: Mapping[str, Any]) -> tuple[str, str]:
     """A figure and its interval as words."""
     known = figure["low"] is not None and figure["high"] is not None
     return number(figure["value"]), f"{number(figure['low'])} to {number(figure['high'])}" if known else "–"
+
+
+def _fold_values(training: Mapping[str, Any] | None) -> list[float | None]:
+    """Value of the chosen trial on each fold; nothing where none was chosen."""
+    if training is None:
+        return []
+    values = list(training["best"].get("folds", ()))
+    return [*values, *[None] * (len(training["folds"]) - len(values))]
 
 
 def _windows(training: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:

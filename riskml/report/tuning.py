@@ -14,7 +14,17 @@ from typing import Any
 from riskml.learning.influence import LEAST, Influence, influence
 from riskml.report.grid import Grid, plain
 from riskml.report.page import finite, number, render
-from riskml.report.tuning_tables import calibration, chosen, dropped, importance, past, spent, statement, timing
+from riskml.report.tuning_tables import (
+    calibration,
+    chosen,
+    dropped,
+    few_tables,
+    importance,
+    past,
+    spent,
+    statement,
+    timing,
+)
 
 Facts = Mapping[str, Any]
 
@@ -63,7 +73,9 @@ def render_tuning(threat: str, training: Facts, trials: Sequence[Facts] = ()) ->
         dropped=dropped(training.get("selection")),
         importance=importance(training.get("selection")),
         calibration=calibration(training.get("calibration")),
+        cleared=dropped(training.get("selection"), "cleared"),
         few=statement(training.get("few_labels")),
+        few_grids=few_tables(training.get("few_labels")),
         timing=timing(training.get("seconds")),
         listed=_listed(ordered, training),
     )
@@ -83,6 +95,9 @@ def position(ordered: Sequence[Facts], training: Facts) -> int:
 def _sentence(training: Facts, complete: Sequence[Facts]) -> str:
     """What the search came to."""
     best = training.get("best", {})
+    few = training.get("few_labels") or {}
+    if not complete and few.get("sentence"):
+        return str(few["sentence"])
     if not complete or not finite(best.get("value")):
         return "No trial was judged: the first parameters were taken as they are."
     what = _words(str(training["objective"]))

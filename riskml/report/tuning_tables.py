@@ -46,17 +46,16 @@ def past(history: object) -> Grid | None:
     return Grid("How much of the past", "", head, tuple(body))
 
 
-def dropped(selection: object) -> list[tuple[str, str]]:
-    """Feature and reason of each that was left out."""
-    found = selection.get("dropped") if isinstance(selection, Mapping) else None
+def dropped(selection: object, part: str = "dropped") -> list[tuple[str, str]]:
+    """Feature and reason of each that was left out; of those that were looked at and kept, with ``part`` "cleared"."""
+    found = selection.get(part) if isinstance(selection, Mapping) else None
     if isinstance(found, Mapping):
         return [(str(name), _said(reason)) for name, reason in found.items()]
     out = []
     for item in found if isinstance(found, Sequence) and not isinstance(found, str) else ():
         if isinstance(item, Mapping):
-            name = str(item.get("feature", item.get("name", "")))
-            rest = {key: value for key, value in item.items() if key not in ("feature", "name")}
-            out.append((name, str(rest.get("reason") or rest.get("sentence") or _said(rest))))
+            rest = {key: value for key, value in item.items() if key != "feature"}
+            out.append((str(item.get("feature", "")), str(rest.get("reason") or _said(rest))))
         else:
             out.append(("", str(item)))
     return out
@@ -83,9 +82,23 @@ def calibration(facts: object) -> Grid | None:
     return Grid("Calibration", str(facts.get("sentence", "")), ("Figure", "Value"), rows) if rows else None
 
 
-def statement(facts: object) -> list[tuple[str, str]]:
-    """What few labels can support: name and value, texts first."""
-    return list(_flat(facts)) if isinstance(facts, Mapping) else []
+def statement(facts: object) -> list[str]:
+    """What few labels can support, in sentences."""
+    if not isinstance(facts, Mapping):
+        return []
+    support = facts.get("support")
+    told = (facts.get("sentence"), facts.get("rule"), support.get("sentence") if isinstance(support, Mapping) else None)
+    return [str(sentence) for sentence in told if sentence]
+
+
+def few_tables(facts: object) -> list[Grid]:
+    """What was compared where labels are few, and the scores of the first day."""
+    if not isinstance(facts, Mapping):
+        return []
+    titles = {"systems": "What was compared", "scores": "Scores of the first day"}
+    found = ((title, facts.get(name)) for name, title in titles.items())
+    made = (_grid(title, "", rows) for title, rows in found if isinstance(rows, Sequence))
+    return [grid for grid in made if grid is not None]
 
 
 def timing(seconds: object) -> Grid | None:

@@ -14,9 +14,19 @@ import pytest
 
 from riskml.cli.replay import differences, read_trials
 from riskml.learning.journal import Trial
-from tests.transcript import refused, riskml
+from tests.transcript import make_shop, refused, riskml, shop
 
 TRIAL = Trial(3, {"num_leaves": 8}, 0.25, (0.2, 0.3), 40)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a shop of frauds enough for a search, trained."""
+    folder = tmp_path_factory.mktemp("tuned")
+    recipe = make_shop(folder, frame=shop(rows=4_500))
+    for stage in ("check", "features", "train"):
+        assert riskml(stage, recipe, "--runs", folder / "runs").code == 0
+    return folder
 
 
 def test_every_bit_counts() -> None:
@@ -39,30 +49,36 @@ def test_a_journal_cut_short_keeps_its_whole_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 0.125])
 def test_the_exit_code_says_whether_the_bits_are_the_same(
-    once: Path, monkeypatch: pytest.MonkeyPatch, shift: float
+    tuned: Path, monkeypatch: pytest.MonkeyPatch, shift: float
 ) -> None:
     """Same bits: 0 and one line; others: 1 and what differs; the run folder stays as it was either way."""
     made = ModuleType("riskml.learning.replay")
     seen: dict[str, Any] = {}
 
-    def again(recipe: object, table: object, log: object, windows: object, *, trial: Trial, **more: object) -> Trial:
+    def again(*given: object, trials: dict[int, Trial], number: int, **more: object) -> Trial:
         seen.update(more)
-        return replace(trial, value=trial.value + shift)
+        return replace(trials[number], value=trials[number].value + shift)
 
     made.replay = again  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "riskml.learning.replay", made)
-    before = sorted(path for path in (once / "runs").rglob("*") if not path.name.startswith("."))
-    done = riskml("train", once / "shop.toml", "--runs", once / "runs", "--replay", "1", "--json")
+    before = sorted(path for path in (tuned / "runs").rglob("*") if not path.name.startswith("."))
+    done = riskml("train", tuned / "shop.toml", "--runs", tuned / "runs", "--replay", "1", "--json")
     facts = json.loads(done.out)
     assert facts["schema"] == "riskml.replay/1" and facts["trial"] == 1
     assert facts["same"] is (facts["recorded"] == facts["again"]) is (done.code == 0)
     assert done.code == (1 if shift else 0)
     assert "rule_fired" in seen
-    assert before == sorted(path for path in (once / "runs").rglob("*") if not path.name.startswith("."))
+    assert before == sorted(path for path in (tuned / "runs").rglob("*") if not path.name.startswith("."))
 
 
-def test_a_trial_never_made_and_a_stale_run_are_refused(once: Path) -> None:
+def test_every_trial_of_a_run_can_be_made_again(tuned: Path) -> None:
+    """A recorded trial, trained anew from the run folder alone, has the very same bits."""
+    done = riskml("train", tuned / "shop.toml", "--runs", tuned / "runs", "--replay", "1", "-q")
+    assert done.code == 0 and done.out.startswith("replay: trial 1 gives the same bits again, value 0."), done
+
+
+def test_a_trial_never_made_and_a_stale_run_are_refused(tuned: Path) -> None:
     """No such trial names those there are; another recipe is told to train first."""
-    words = ("train", once / "shop.toml", "--runs", once / "runs")
+    words = ("train", tuned / "shop.toml", "--runs", tuned / "runs")
     refused(riskml(*words, "--replay", "99"), "there is no trial 99", "trials 0 to 1")
     refused(riskml(*words, "--replay", "0", "--set", "train.seed=5"), "`train`, which is stale", "riskml train")

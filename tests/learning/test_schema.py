@@ -15,6 +15,7 @@ from riskml.errors import DataError
 from riskml.learning.schema import Schema, learn_schema
 
 SCHEMA = Schema(("x", "c", "z"), {"x": "number", "c": "category", "z": "number"}, {"c": ("AT", "CH", "1")})
+NULLS = Schema(SCHEMA.names, SCHEMA.kinds, SCHEMA.categories, ("c",))
 numbers = st.one_of(st.none(), st.floats(width=64), st.integers(-(2**60), 2**60), st.booleans())
 words = st.one_of(st.none(), st.sampled_from(["AT", "CH", "DE", "1", ""]), st.text(max_size=3))
 
@@ -31,10 +32,11 @@ def test_a_table_and_its_rows_are_encoded_alike(rows: list[tuple[object, object,
             "c": pd.Series([r[1] for r in rows], dtype=object),
         }
     )
-    table = SCHEMA.encode(frame).astype(np.float64)
-    single = np.array([SCHEMA.encode_row({"x": r[0], "c": r[1], "z": r[2], "more": 1}) for r in rows])
-    assert np.array_equal(table, single, equal_nan=True)
-    assert not np.isinf(table).any()
+    for schema in (SCHEMA, NULLS):
+        table = schema.encode(frame).astype(np.float64)
+        single = np.array([schema.encode_row({"x": r[0], "c": r[1], "z": r[2], "more": 1}) for r in rows])
+        assert np.array_equal(table, single, equal_nan=True)
+        assert not np.isinf(table).any()
 
 
 @pytest.mark.parametrize("kind", ["object", "category", "str"])
@@ -53,6 +55,29 @@ def test_rare_categories_are_not_learned() -> None:
     made = learn_schema(["c"], {"c": "category"}, frame, np.arange(65), least=20)
     assert made.categories == {"c": ("a",)}
     assert math.isnan(made.encode_row({"c": "b"})[0])
+
+
+def test_null_is_a_value_where_it_is_common() -> None:
+    """Null seen often beside a category has a code of its own; a rare or unseen value, and a rare null, are missing."""
+    frame = pd.DataFrame({"c": pd.Series(["a"] * 30 + ["b"] * 5 + [None] * 20, dtype=object)})
+    made = learn_schema(["c"], {"c": "category"}, frame, np.arange(55), least=20)
+    assert (made.categories["c"], made.nulls, made.labels("c")) == (("a",), ("c",), ("a", "(null)"))
+    assert [made.encode_row({"c": value})[0] for value in ("a", None, float("nan"))] == [0.0, 1.0, 1.0]
+    assert all(math.isnan(made.encode_row({"c": value})[0]) for value in ("b", "never"))
+    assert Schema.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    fewer = learn_schema(["c"], {"c": "category"}, frame, np.arange(54), least=20)
+    assert fewer.nulls == () and math.isnan(fewer.encode_row({"c": None})[0])
+    empty = learn_schema(["c"], {"c": "category"}, frame, np.arange(35, 55), least=20)
+    assert empty.nulls == () and empty.labels("c") == ()
+
+
+def test_a_schema_that_does_not_tell_of_nulls_takes_none_for_a_value() -> None:
+    """Schemas written before null could be a value are read as they were meant."""
+    body = SCHEMA.to_dict()
+    del body["nulls"]
+    assert Schema.from_dict(body) == SCHEMA and math.isnan(
+        Schema.from_dict(body).encode_row({"x": 1, "c": None, "z": 1})[1]
+    )
 
 
 def test_a_missing_column_is_refused_with_a_near_match() -> None:

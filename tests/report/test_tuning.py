@@ -114,7 +114,12 @@ def test_names_cannot_become_markup() -> None:
     """Hostile names in any part are shown as text."""
     trials = [{**t, "params": {HOSTILE: t["number"]}} for t in study()]
     parts = {"dropped": [{"feature": HOSTILE, "reason": HOSTILE}], "importance": {HOSTILE: 0.1}}
-    facts = told(trials, selection=parts, calibration={HOSTILE: HOSTILE}, few_labels={HOSTILE: HOSTILE})
+    facts = told(
+        trials,
+        selection=parts,
+        calibration={HOSTILE: HOSTILE},
+        few_labels={"sentence": HOSTILE, "systems": [{HOSTILE: HOSTILE}]},
+    )
     made = checked(render_tuning(HOSTILE, facts | {"stopped": HOSTILE, "notes": [HOSTILE]}, trials))
     assert not any(tag == "b" for tag, _ in made.tags)
     assert sum(tag == "script" for tag, _ in made.tags) == 1
@@ -140,8 +145,25 @@ def test_reasons_are_read_in_whatever_form_they_come() -> None:
     """A mapping of names, a list of sentences and a list of records all give names and reasons."""
     assert dropped({"dropped": {"a": "why"}}) == [("a", "why")]
     assert dropped({"dropped": ["a tells when"]}) == [("", "a tells when")]
-    assert dropped({"dropped": [{"name": "a", "drift": 0.9, "loss": 0.0}]}) == [("a", "drift 0.900; loss 0")]
+    assert dropped({"dropped": [{"feature": "a", "drift": 0.9, "loss": 0.0}]}) == [("a", "drift 0.900; loss 0")]
+    assert dropped({"cleared": [{"feature": "a", "reason": "worth it"}]}, "cleared") == [("a", "worth it")]
     assert dropped(None) == dropped({}) == []
+
+
+def test_few_labels_speak_first() -> None:
+    """Where labels are few and no trial was made, the page says what was compared, by which rule, and what is known."""
+    few = {
+        "sentence": "With 12 frauds to learn from, day-one scores lead.",
+        "rule": "The tuned trees are used where they are clearly better.",
+        "support": {"sentence": "Half of 12 frauds lie within the alerts.", "low": 0.2},
+        "systems": [{"name": "guided", "what": "scores and labels", "average_precision": 0.41}],
+        "scores": [{"name": "amount_vs_mean", "what": "amount over own mean", "weight": 0.5}],
+    }
+    bare = told(study()) | {"best": {}, "folds": [], "few_labels": few, "members": []}
+    text = words(render_tuning("t", bare))
+    assert text.count(few["sentence"]) == 2
+    for said in (few["rule"], "Half of 12 frauds", "guided scores and labels 0.410", "amount over own mean 0.500"):
+        assert str(said) in text, said
 
 
 def test_absent_parts_are_no_section() -> None:
