@@ -37,8 +37,8 @@ def ecod(train: NDArray[np.float32], rows: NDArray[np.float32]) -> Floats:
         value = rows[:, at].astype(np.float64)
         ranked = np.sort(known)
         size = len(ranked) + 1.0
-        low = -np.log((np.searchsorted(ranked, value, side="right") + 0.5) / size).clip(0.0)
-        high = -np.log((len(ranked) - np.searchsorted(ranked, value, side="left") + 0.5) / size).clip(0.0)
+        low = -np.log(((np.searchsorted(ranked, value, side="right") + 0.5) / size).clip(max=1.0))
+        high = -np.log(((len(ranked) - np.searchsorted(ranked, value, side="left") + 0.5) / size).clip(max=1.0))
         missing = np.isnan(value)
         low[missing], high[missing] = 0.0, 0.0
         left += low

@@ -8,8 +8,8 @@ feature without such a direction is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,16 @@ from riskml.recipe.durations import format_duration
 Floats = NDArray[np.float64]
 Read = Callable[[str], Floats]
 
-FAMILIES = ("value", "new", "burst", "shared", "known_bad")  # the order in which scores are preferred without labels
+FAMILIES = (
+    "value",
+    "burst",
+    "new",
+    "recent",
+    "shared",
+    "known_bad",
+)  # the order in which scores are preferred without labels
 LEVELS = ("mean", "max", "last_k", "last", "min")  # what the event's value is compared with, best first
+NEVER = 1e12  # seconds
 BAD = {"known_bad": 1.0, "bad_share": 1.0, "hops_to_known_bad": -1.0}  # network measures and their direction
 
 
@@ -61,13 +69,15 @@ def day_one_scores(
     def values(name: str) -> Floats:
         return X[:, at[name]].astype(np.float64)
 
-    nodes = [node for node in _own(plan, entities or {}) if node.name in at]
+    plan = _only(plan, at)
+    nodes = _own(plan, entities or {})
     made = [
         *_value(plan, nodes, values),
         *_new(nodes, values),
         *_burst(nodes, values),
+        *_recent(nodes, values),
         *_shared(nodes, values),
-        *_known_bad([item for item in (*plan.nodes, *plan.networks) if item.name in at], values),
+        *_known_bad(plan.history, values),
     ]
     kept = [score for score in made if _varies(score.values)]
     return tuple(sorted(kept, key=lambda score: FAMILIES.index(score.family)))
@@ -90,6 +100,8 @@ def _value(plan: FeaturePlan, nodes: Sequence[Node], values: Read) -> Iterator[S
         ratio = _over(values(column), values(node.name))
         sentence = f"`{column}` is high beside its {_spoken(node)} for this {_keys(node)}{_when(node)}"
         yield Score(f"{column} / {node.name}", "value", sentence, (column, node.name), ratio)
+    for column in dict.fromkeys(str(node.column) for node in levels):
+        yield Score(column, "value", f"`{column}` is high", (column,), values(column))
 
 
 def _new(nodes: Sequence[Node], values: Read) -> Iterator[Score]:
@@ -122,6 +134,20 @@ def _burst(nodes: Sequence[Node], values: Read) -> Iterator[Score]:
             yield Score(f"{node.name} / {longest.name}", "burst", sentence, (node.name, longest.name), pace)
 
 
+def _recent(nodes: Sequence[Node], values: Read) -> Iterator[Score]:
+    """Rows of a side stream that a filter picked out, such as failed logins or resets: many, or just now."""
+    for node in nodes:
+        if node.source in ("events", "labels") or node.where is None:
+            continue
+        if node.aggregate == "count":
+            sentence = f"many rows of {node.source} where {node.where} for this {_keys(node)}{_when(node)}"
+            yield Score(node.name, "recent", sentence, (node.name,), values(node.name))
+        elif node.aggregate == "since_last":
+            sentence = f"a row of {node.source} where {node.where} shortly before for this {_keys(node)}"
+            since = values(node.name)
+            yield Score(node.name, "recent", sentence, (node.name,), np.where(np.isnan(since), -NEVER, -since))
+
+
 def _shared(nodes: Sequence[Node], values: Read) -> Iterator[Score]:
     """How many different values of another column share a key."""
     for node in nodes:
@@ -145,14 +171,32 @@ def _known_bad(items: Sequence[Node | Network], values: Read) -> Iterator[Score]
 
 
 def _is_ratio(expression: str, plan: FeaturePlan, nodes: Sequence[Node]) -> bool:
-    """Whether an expression divides a value of the event by its own earlier values, and by nothing else."""
+    """Whether an expression divides a value by earlier values of the same column for the event's own keys.
+
+    The value is the event's, or one node of a shorter past; below the line stand nodes alone.
+    """
     tree = parse_tree(expression)
     if not isinstance(tree, Arithmetic) or tree.sign != "/" or not isinstance(tree.left, Column):
         return False
     own = {node.name: node for node in nodes}
     below = {part.name for part in walk(tree.right) if isinstance(part, Column)}
+    above = own.get(tree.left.name)
+    column = above.column if above is not None else tree.left.name
     levels = [own[name] for name in below if name in own and own[name].aggregate in LEVELS]
-    return below <= {node.name for node in plan.nodes} and any(node.column == tree.left.name for node in levels)
+    if not below <= {node.name for node in plan.nodes} or tree.left.name in below:
+        return False
+    return column is not None and any(node.column == column for node in levels)
+
+
+def _only(plan: FeaturePlan, names: Collection[str]) -> FeaturePlan:
+    """The plan without what is not among ``names``."""
+    return replace(
+        plan,
+        inputs=tuple(name for name in plan.inputs if name in names),
+        nodes=tuple(node for node in plan.nodes if node.name in names),
+        networks=tuple(item for item in plan.networks if item.name in names),
+        derived=tuple(item for item in plan.derived if item.name in names),
+    )
 
 
 def _own(plan: FeaturePlan, entities: Mapping[str, str]) -> tuple[Node, ...]:

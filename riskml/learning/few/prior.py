@@ -1,4 +1,4 @@
-"""From day-one scores to log-odds of fraud that grow with every surprise.
+"""From day-one scores to log-odds of fraud that never fall as a surprise grows.
 
 In go day-one scores and a handful of outcomes; out come surprises and a logistic regression on them whose weights
 cannot be negative: labels choose how much each score counts, never its direction. One class alone is refused.
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 UNKNOWN = 1.0  # surprise of a value that is missing: its mean, since minus the log of a uniform share has mean 1
-RIDGE = 10.0  # penalty on squared weights: as ten frauds' worth of doubt about each score
+RIDGE = 3.0  # penalty on squared weights, so that one fraud cannot make a score count
 STEPS = 200
 
 
@@ -64,7 +64,7 @@ def fit_prior(surprise: Floats, y: NDArray[np.int8], ridge: float = RIDGE) -> Pr
     Raises:
         TrainingError: one class only.
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
 
     frauds = int(np.count_nonzero(y == 1))
     if frauds in (0, len(y)):

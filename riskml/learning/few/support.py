@@ -34,12 +34,17 @@ def support(frauds: int, caught: float) -> Support:
     low, high = wilson(frauds, caught)
     least = decidable(frauds)
     needed = {f"{difference:g}": frauds_needed(difference) for difference in (0.05, 0.1, 0.2)}
+    apart = f"they differ by {least:.0%} of recall or more" if least < 1 else "nearly every fraud tells them apart"
     sentence = (
         f"{caught:.0%} of {frauds} frauds lie within the alerts; the same model on other frauds of this kind would "
-        f"find between {low:.0%} and {high:.0%} of them (95 %). Two models can be told apart on {frauds} frauds only if "
-        f"{'they differ by ' + format(least, '.0%') + ' of recall or more' if least < 1 else 'nearly every fraud tells them apart'}; "
-        f"a difference of 10 % takes about {needed['0.1']:,} frauds."
+        f"find between {low:.0%} and {high:.0%} of them (95 %). Two models can be told apart on {frauds} frauds only "
+        f"if {apart}; a difference of 10 % takes about {needed['0.1']:,} frauds."
     )
+    if not frauds:
+        sentence = (
+            "No later fraud could judge the model, so nothing is known of its recall; "
+            f"to tell two models apart that differ by 10 % of recall takes about {needed['0.1']:,} frauds."
+        )
     return Support(frauds, caught, low, high, least, needed, sentence)
 
 
