@@ -132,6 +132,17 @@ def race(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def rerun(along: Course, space: Space, trial: Trial, seed: int) -> Trial:
+    """A finished trial run again, leg by leg as far as it went: but for the seconds it must come out the same."""
+    full = space.complete(trial.params)
+    runner = _Runner(trial.number, trial.params, full)
+    for at, leg in enumerate(trial.legs):
+        run = _run(along.legs[at], full, seed, runner.stop, None, 0, leg.rounds)
+        runner.found[at] = run
+        runner.judged.append(run)
+    return _trial(runner, along, trial.state)
+
+
 def summarise(curves: Sequence[Sequence[float]]) -> tuple[float, tuple[float, ...], int]:
     """Best mean score over folds, each fold's score there, and the rounds it takes.
 
@@ -161,15 +172,21 @@ def hope(found: Sequence[float], most: int) -> float:
 
 
 def _run(
-    rows: FoldRows, params: Mapping[str, Value], seed: int, stop: Event, hopeless: Hopeless | None, most: int
+    rows: FoldRows,
+    params: Mapping[str, Value],
+    seed: int,
+    stop: Event,
+    hopeless: Hopeless | None,
+    most: int,
+    limit: int | None = None,
 ) -> Run:
-    """One leg, up to the end of its patience or to a check that finds it hopeless."""
+    """One leg, up to the end of its patience, to a check that finds it hopeless, or to ``limit`` rounds."""
     began = time.monotonic()
     fixed = int(params.get("num_iterations", 0))
     found: list[float] = []
     checks: list[Check] = []
     top, best = 0, np.zeros(0)
-    for predicted in climb(rows.train, rows.valid, params, fixed or MOST_ROUNDS, seed, stop):
+    for predicted in climb(rows.train, rows.valid, params, fixed or limit or MOST_ROUNDS, seed, stop):
         found.append(rows.score(predicted, rows.valid.y))
         if fixed or len(found) == 1 or found[-1] > found[top]:
             top, best = len(found) - 1, predicted.copy()

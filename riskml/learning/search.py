@@ -38,7 +38,7 @@ from riskml.learning.stopping import LEAST, TOP, Budget, over, top_of
 from riskml.learning.store import Store, shared
 from riskml.learning.study import STARTUP, quiet_optuna, sampler, starts, tell
 
-__all__ = ["MOST_ROUNDS", "PATIENCE", "SETTINGS", "Budget", "FoldRows", "Search", "search", "summarise"]
+__all__ = ["MOST_ROUNDS", "PATIENCE", "SETTINGS", "Budget", "FoldRows", "Search", "search", "summarise", "top_of"]
 
 SETTINGS: tuple[object, ...] = (  # all of this package that a trial depends on: part of a study's key
     *(RANGES, ALWAYS, SLOW_RATE, FINAL_RATE, STARTUP, MOST_ROUNDS, PATIENCE, STEP),

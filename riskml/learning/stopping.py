@@ -87,4 +87,4 @@ def enough(trials: Sequence[Trial], total: int) -> bool:
     if len(trials) < LEAST:
         return False
     gain = expected_gain([t.value for t in trials if t.complete], len(trials), total)
-    return gain < smallest_sign(trials)
+    return gain <= smallest_sign(trials)
