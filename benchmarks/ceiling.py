@@ -81,9 +81,9 @@ class Beliefs(NamedTuple):
     """What has been learnt so far; changed in place.
 
     ``past`` [cards, 1 + 14, means] is the joint weight of days since a card was taken over (0: not) and of its mean,
-    after its first transactions, up to place ``past_rows`` [cards] of ``by_card``, on day ``past_day`` [cards]. ``by_terminal_fault``
-    and ``by_card_fault`` [n] say of known frauds how likely the terminal, or the card, explains them, given all but
-    this label.
+    after its first transactions, up to place ``past_rows`` [cards] of ``by_card``, on day ``past_day`` [cards].
+    ``by_terminal_fault`` and ``by_card_fault`` [n] say of known frauds how likely the terminal, or the card, explains
+    them, given all but this label.
     """
 
     past: Floats
@@ -342,7 +342,7 @@ def calibration(chance: Floats, fraud: Ints) -> list[dict[str, float]]:
 
 
 def read(data: Path, last: date) -> tuple[World, Cards]:
-    """The world and the protocol's columns, to the end of the week that opens on ``last``: nothing later is looked at."""
+    """The world and the protocol's columns, to the end of the week that opens on ``last``; no later row is used."""
     import pandas as pd
 
     names = ["TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD"]
