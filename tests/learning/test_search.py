@@ -15,7 +15,8 @@ from riskml.errors import TrainingError
 from riskml.learning import race
 from riskml.learning import search as search_module
 from riskml.learning.boost import Stopped, bin_rows, check_params, curve, fit
-from riskml.learning.journal import Journal, Trial
+from riskml.learning.journal import COMPLETE, PRUNED, Journal, Leg, Trial
+from riskml.learning.noise import error
 from riskml.learning.objective import average_precision
 from riskml.learning.search import Budget, FoldRows, search, summarise
 from riskml.learning.space import RANGES, Space
@@ -225,3 +226,65 @@ def test_journal_keeps_trials_of_its_own_study_only(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe rubbish")
     assert Journal(path, "a").found == {}
     assert json.loads(path.read_text().splitlines()[0])["key"] == "a"
+
+
+def made(number: int, value: float, leaves: int, spread: float = 0.02, **change: object) -> Trial:
+    """A complete trial on one fold whose score moves by about ``spread`` from block to block."""
+    parts = tuple((value + spread * np.random.default_rng(number).normal(size=10)).tolist())
+    legs = (Leg(value, 10, parts),)
+    trial = Trial(number, {"num_leaves": leaves}, value, (value,), 10, 0.0, COMPLETE, leaves * 10, legs)
+    return replace(trial, **change)  # type: ignore[arg-type]
+
+
+def test_a_tie_goes_to_the_simpler_model() -> None:
+    """Among trials within noise of the highest value the one with the fewest leaves is best; a clear gap is no tie."""
+    high, simple, poor = made(0, 0.50, 31), made(1, 0.49, 8), made(2, 0.10, 4)
+    noise = error(high.noise, simple.noise)
+    assert 0.01 < noise < 0.4
+    found = search_module.Search((high, simple, poor))
+    assert (found.top, found.best) == (high, simple) and found.noise(simple) == noise
+    sharp = [replace(trial, legs=made(0, 0.5, 8, 1e-5).legs) for trial in (high, simple)]
+    assert search_module.Search(tuple(sharp)).best == sharp[0]
+    unknown = [replace(trial, legs=()) for trial in (high, simple)]
+    assert search_module.Search(tuple(unknown)).best == unknown[0]
+
+
+def test_near_are_different_complete_trials_best_first() -> None:
+    """Pruned, clearly worse and repeated trials are not near; the best leads and values follow, highest first."""
+    trials = (
+        made(0, 0.50, 31),
+        made(1, 0.49, 8),
+        made(2, 0.10, 4),
+        made(3, 0.495, 31),
+        made(4, 0.60, 16, state=PRUNED),
+        made(5, 0.485, 20),
+    )
+    found = search_module.Search(trials)
+    assert [trial.number for trial in found.near(9)] == [1, 0, 5]
+    assert [trial.number for trial in found.near(2)] == [1, 0]
+
+
+def test_warm_starts_follow_trial_zero(fold_rows: list[FoldRows]) -> None:
+    """Warm starts are the first trials after zero, inside the space, each once; a repeat of trial zero is left out."""
+    space = Space(100, 600)
+    warm = [space.first(), {"num_leaves": 500, "eta": 3}, *space.starts(), *space.starts()]
+    found = search(fold_rows, space, BUDGET, Journal(None, ""), warm=warm)
+    params = [dict(trial.params) for trial in found.trials]
+    assert params[0] == space.first() and params[1]["num_leaves"] == 63
+    assert params[2:4] == list(space.starts())
+
+
+def test_a_search_ends_when_noise_hides_any_gain(fold_rows: list[FoldRows], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end is between two rounds, the same each time, is named, and only takes trials away."""
+    monkeypatch.setattr("riskml.learning.stopping.LEAST", 4)
+    found = run(fold_rows, trials=12)
+    assert found.stopped == "gain" and 4 <= len(found.trials) < 12 and len(found.trials) % 2 == 0
+    whole = run(fold_rows, trials=12, gain=False)
+    assert whole.stopped == "trials" and plain(whole.trials)[: len(found.trials)] == plain(found.trials)
+
+
+def test_pruned_trials_come_back_from_the_journal(tmp_path: Path) -> None:
+    """Legs, state and leaves survive the disk, so that a resumed study prunes as an unbroken one."""
+    trial = made(3, 0.4, 8, state=PRUNED, folds=())
+    Journal(tmp_path / "t.jsonl", "k").append(trial)
+    assert Journal(tmp_path / "t.jsonl", "k").found == {3: trial}
