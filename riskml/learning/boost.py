@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskml.errors import TrainingError, near_matches
+from riskml.learning import bins
 from riskml.learning.objective import Objective
 
 Params = Mapping[str, float | int | str]
@@ -32,11 +34,7 @@ FIXED: dict[str, Any] = {
     "force_row_wise": True,
     "feature_pre_filter": False,
 }
-BINNING: dict[str, int] = {  # fine bins: the few frauds lie in the tails, where 255 bins of equal mass are blunt
-    "max_bin": 4095,
-    "min_data_in_bin": 3,
-    "bin_construct_sample_cnt": 200_000,
-}
+BINNING: dict[str, int] = {"max_bin": 255, "min_data_in_bin": 1, "bin_construct_sample_cnt": 200_000}
 RESERVED = (*FIXED, "seed", "num_threads", "force_col_wise", "data", "valid", "config", "task", "device_type")
 SEARCH_THREADS, FIT_THREADS = 1, 2  # part of the result, so never taken from the machine
 MANY_ROWS = 100_000  # below this, threads cost more than they bring
@@ -77,16 +75,19 @@ def bin_rows(
     weight: NDArray[np.float64] | None = None,
 ) -> Binned:
     """Bin a matrix [n, p] once. ``fixed`` may override the binning parameters; ``weight`` [n] is 1 if None."""
-    settings = FIXED | BINNING | {key: int(value) for key, value in (fixed or {}).items() if key in BINNING}
-    data = lgb.Dataset(
-        X,
-        label=y.astype(np.float32),
-        weight=weight,
-        feature_name=_safe(names) if names else "auto",
-        categorical_feature=list(categorical),
-        params=settings | {"num_threads": _threads(len(y))},
-    )
-    return Binned(data.construct(), y)
+    wish = {key: int(value) for key, value in (fixed or {}).items() if key in BINNING}
+    with ExitStack() as stack:
+        tails = {} if "max_bin" in wish else stack.enter_context(bins.forced(X, categorical))
+        data = lgb.Dataset(
+            X,
+            label=y.astype(np.float32),
+            weight=weight,
+            feature_name=_safe(names) if names else "auto",
+            categorical_feature=list(categorical),
+            params=FIXED | BINNING | tails | wish | {"num_threads": _threads(len(y))},
+        ).construct()
+    (data.params or {}).pop("forcedbins_filename", None)  # a passing file, which models would name
+    return Binned(data, y)
 
 
 def train_text(binned: Binned, params: Params, rounds: int, seed: int, threads: int | None = None) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from riskml.features.table import FeatureTable
     from riskml.recipe.spec import Recipe
 
-LEAST_ROWS, LEAST_FRAUDS = 100, 5
+LEAST_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def refuse_giveaways(recipe: Recipe) -> None:
 
 
 def refuse_too_little(parts: Split) -> None:
-    """Refuse windows that cannot support a model."""
+    """Refuse windows with one class, or with too few rows; too few frauds are for ``riskml.learning.few`` to say."""
     for name, y in (("train", parts.y_train), ("calibrate", parts.y_calibrate)):
         frauds, goods = ones(y), len(y) - ones(y)
         if not frauds or not goods:
@@ -60,11 +60,9 @@ def refuse_too_little(parts: Split) -> None:
                 f"no {missing} with a mature label in the {name} window ({frauds:,} frauds, {goods:,} good)",
                 "check `labels.matures_after`, `labels.absent` and `labels.routes`, or lengthen the window",
             )
-    rows, frauds = len(parts.y_train), ones(parts.y_train)
-    if rows < LEAST_ROWS or frauds < LEAST_FRAUDS:
+    if len(parts.y_train) < LEAST_ROWS:
         raise TrainingError(
-            f"too little to train on: {rows:,} rows with {frauds:,} frauds; "
-            f"at least {LEAST_ROWS} rows and {LEAST_FRAUDS} frauds are needed",
+            f"too little to train on: {len(parts.y_train):,} rows, and at least {LEAST_ROWS} are needed",
             "bring more history, or shorten `train.calibrate` and `train.test`",
         )
 

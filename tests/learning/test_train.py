@@ -234,13 +234,20 @@ def test_one_class_is_refused(window: str, keep_fraud: bool) -> None:
         run(made)
 
 
-def test_too_few_rows_are_refused() -> None:
-    """The error says how many rows and frauds there are and how many are needed."""
+def test_too_few_frauds_are_refused_with_what_to_sort_by() -> None:
+    """The error says how many frauds there are and are needed."""
     made = world(n=800)
     inside = made.table.time[made.log.row] < made.windows.train_end
     few = inside & (np.cumsum(inside) > 3)
-    with pytest.raises(TrainingError, match="with 3 frauds; at least 100 rows and 5 frauds"):
+    with pytest.raises(TrainingError, match="3 frauds in train: at least 5 are needed") as caught:
         run(relabelled(made, ~few))
+    assert caught.value.hint
+
+
+def test_too_few_rows_are_refused() -> None:
+    """A hundred rows are the least."""
+    with pytest.raises(TrainingError, match="too little to train on: .* rows, and at least 100 are needed"):
+        run(world(n=150, rate=0.3))
 
 
 def test_features_that_never_vary_are_refused() -> None:
