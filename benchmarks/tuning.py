@@ -81,7 +81,7 @@ def cuts(rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def plain(X: np.ndarray, y: np.ndarray, trials: int, seed: int) -> list[Candidate]:
+def plain(X: np.ndarray, y: np.ndarray, trials: int, seed: int, threads: int) -> list[Candidate]:
     """The loop a modeler writes: Optuna around ``lightgbm.cv`` with early stopping; each new best as it comes."""
     began = time.monotonic(), time.process_time()
     fixed = {"objective": "binary", "metric": "average_precision", "verbosity": -1, "feature_pre_filter": False}
@@ -99,7 +99,7 @@ def plain(X: np.ndarray, y: np.ndarray, trials: int, seed: int) -> list[Candidat
                 else trial.suggest_float(name, low, high, log=log)
             )
         params["bagging_freq"] = 1
-        every = fixed | params | {"num_threads": 2, "seed": seed}
+        every = fixed | params | {"num_threads": threads, "seed": seed}
         stop = [lgb.early_stopping(PATIENCE, verbose=False)]
         scores = lgb.cv(every, data, MOST_ROUNDS, folds=folds, callbacks=stop)["valid average_precision-mean"]
         if not found or scores[-1] > found[-1].value:
@@ -143,10 +143,10 @@ def judge(X: np.ndarray, y: np.ndarray, seed: int) -> Callable[[Candidate], floa
     return score
 
 
-def compare(rows: int, columns: int, trials: int, seed: int) -> Outcome:
+def compare(rows: int, columns: int, trials: int, seed: int, threads: int = 2) -> Outcome:
     """Both on one seed."""
     X, y = world(rows, columns, seed)
-    theirs, ours = plain(X, y, trials, seed), riskml(X, y, trials, seed)
+    theirs, ours = plain(X, y, trials, seed, threads), riskml(X, y, trials, seed)
     score = judge(X, y, seed + 1)
     target = score(theirs[-1])
     reached: Candidate | None = None
@@ -182,13 +182,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     words.add_argument("--columns", type=int, default=60)
     words.add_argument("--trials", type=int, default=100)
     words.add_argument("--seeds", type=int, default=5)
+    words.add_argument("--threads", type=int, default=2, help="of the plain loop; 1 where other work takes the cores")
     words.add_argument("--json", type=Path)
     wish = words.parse_args(argv)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore")
     outcomes = []
     for seed in range(wish.seeds):
-        made = compare(wish.rows, wish.columns, wish.trials, seed)
+        made = compare(wish.rows, wish.columns, wish.trials, seed, wish.threads)
         outcomes.append(made)
         theirs, ours = made.plain, made.riskml
         print(
@@ -199,7 +200,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             flush=True,
         )
         if wish.json is not None:
-            shape = {"rows": wish.rows, "columns": wish.columns, "trials": wish.trials, "cores": os.cpu_count()}
+            shape = {
+                "rows": wish.rows,
+                "columns": wish.columns,
+                "trials": wish.trials,
+                "threads": wish.threads,
+                "cores": os.cpu_count(),
+            }
             body = shape | {"lightgbm": lgb.__version__, "seeds": [asdict(each) for each in outcomes]}
             wish.json.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
 
