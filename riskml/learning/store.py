@@ -285,10 +285,10 @@ def _reaching(store: Store) -> Iterator[None]:
 
 
 def _unreachable(shown: str, error: Exception) -> TrainingError:
-    return TrainingError(
-        f"`train.storage` {shown} cannot be used ({type(error).__name__})",
-        "check the address, the password and that the database is running",
-    )
+    hint = "check the address, the password and that the database is running"
+    if isinstance(error, ImportError):
+        hint = "install the database's driver, for PostgreSQL `pip install psycopg[binary]`"
+    return TrainingError(f"`train.storage` {shown} cannot be used ({type(error).__name__})", hint)
 
 
 def _url(where: str) -> tuple[str, str]:

@@ -101,7 +101,13 @@ def test_a_file_holds_a_study_that_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "where", ["postgresql://me:secret@127.0.0.1:1/none", "mysterious://me:secret@host/db", "://secret"]
+    "where",
+    [
+        "postgresql://me:secret@127.0.0.1:1/none",
+        "oracle://me:secret@host/db",
+        "mysterious://me:secret@host/db",
+        "://secret",
+    ],
 )
 def test_a_storage_out_of_reach_is_one_error_without_its_password(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is wrong with the address, the message says where it comes from and never quotes the password."""
@@ -109,3 +115,10 @@ def test_a_storage_out_of_reach_is_one_error_without_its_password(where: str, mo
     with pytest.raises(TrainingError, match="`train") as caught:
         open_store(where, Journal(None, "k"))
     assert "secret" not in f"{caught.value} {caught.value.hint}" and caught.value.__cause__ is None
+
+
+def test_a_missing_driver_is_named() -> None:
+    """A database whose driver is not installed says what to install."""
+    with pytest.raises(TrainingError) as caught:
+        open_store("oracle://me:secret@host/db", Journal(None, "k"))
+    assert "driver" in caught.value.hint
