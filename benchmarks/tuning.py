@@ -127,7 +127,7 @@ def riskml(X: np.ndarray, y: np.ndarray, trials: int, seed: int) -> list[Candida
         if not found or found[-1].params != params:
             found.append(Candidate(*_since(began), params, rounds, best.value))
 
-    search(folds, space, Budget(trials, None, 2, seed), Journal(None, ""), told, warm=space.starts())
+    search(folds, space, Budget(trials, None, 2, seed), Journal(None, ""), told)
     return [*found, Candidate(*_since(began), found[-1].params, found[-1].rounds, found[-1].value)]
 
 

@@ -101,7 +101,7 @@ def search(
     on_interrupt: str = "raise",
     warm: Sequence[Mapping[str, Value]] = (),
 ) -> Search:
-    """Run the study: trial zero, then the ``warm`` parameter sets, then what TPE asks for.
+    """Run the study: trial zero, the ``warm`` parameter sets, the space's own starts, then what TPE asks for.
 
     Args:
         folds: in time order.

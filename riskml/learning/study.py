@@ -19,9 +19,9 @@ STARTUP = 10  # trials before TPE learns from them, warm starts included
 
 
 def starts(space: Space, warm: Sequence[Mapping[str, Value]]) -> list[dict[str, Value]]:
-    """Trial zero and the different warm starts, inside the space."""
+    """Trial zero, the warm starts given and those known for the kind of threat; each once, inside the space."""
     found = [space.first()]
-    for params in warm:
+    for params in (*warm, *space.starts()):
         inside = space.clip(params)
         if inside and inside not in found:
             found.append(inside)
