@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from riskml.learning.search import Search
     from riskml.recipe.spec import Train
 
-NEAR = 3  # different parameter sets in one bag, at most
+NEAR = 4  # different parameter sets in one bag, at most
 SIDE_BY_SIDE = 2  # members fitted at once, each on one thread
 ROUNDS_UNTUNED = 100  # where no fold can say when to stop
 

@@ -34,6 +34,7 @@ ROUNDS = 60  # enough to tell pasts apart
 PATIENCE = 25
 MOST = 20_000  # rows of one fit
 FRAUDS = 4  # at most one row in this many of a fit is a fraud
+CLEAR = 2.0  # times the noise: the best of several candidates is above one by luck in every second search
 LEAST_FRAUDS = 40  # in the training rows of a candidate (in effect), and over the folds that judge it
 SPEED = 4e8  # cells (rows x features x rounds) one core boosts through in a second, rather less than is usual
 
@@ -294,7 +295,7 @@ def _choose(
         )
         gain = None if candidate == whole else _gain(found, whole, candidate)
         tried.append(Tried(candidate, scores, gain, "" if gain is None else _said(gain, len(trial.folds))))
-    clear = [item for item in tried if item.gain is not None and item.gain.clear]
+    clear = [item for item in tried if item.gain is not None and _clear(item.gain)]
     best = max(clear, key=lambda item: item.gain.mean if item.gain else 0.0) if clear else tried[0]
     told = tuple(replace(item, chosen=item is best) for item in tried)
     return History(best.candidate.span, best.candidate.half_life, (*told, *set_aside))
@@ -305,10 +306,15 @@ def _same(trial: _Trial, candidate: Candidate, whole: dict[int, Judged], at: int
     return whole[at].value if at in whole and not trial.differs(candidate, trial.folds[at]) else None
 
 
+def _clear(gain: Difference) -> bool:
+    """Whether a candidate is better by more than luck."""
+    return gain.mean > CLEAR * gain.noise
+
+
 def _said(gain: Difference, folds: int) -> str:
     """What the comparison with all of the past came to."""
     where = "on the latest fold" if len(gain.folds) == 1 else f"over {len(gain.folds)} folds"
     words = (
         f"{abs(gain.mean):.4f} {'above' if gain.mean > 0 else 'below'} all of the past {where}, noise {gain.noise:.4f}"
     )
-    return words + (": clearly better" if gain.clear else "" if gain.mean <= 0 else ": not clear")
+    return words + (": clearly better" if _clear(gain) else "" if gain.mean <= 0 else ": not clear")

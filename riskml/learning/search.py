@@ -27,6 +27,7 @@ from riskml.learning.race import (
     EARLY_GOODS,
     EARLY_RATIO,
     EARLY_SHARE,
+    LEVEL,
     MOST_ROUNDS,
     PATIENCE,
     FoldRows,
@@ -44,7 +45,7 @@ TIE = 0.25  # of the noise: on small noisy studies a whole one cost later rows 3
 
 SETTINGS: tuple[object, ...] = (  # all of this package that a trial depends on: part of a study's key
     *(RANGES, ALWAYS, SLOW_RATE, FINAL_RATE, STARTUP, MOST_ROUNDS, PATIENCE, STEP),
-    *(CHECKS, CLEAR, BLOCKS, EARLY_GOODS, EARLY_RATIO, EARLY_SHARE, LEAST, TOP, TIE),
+    *(CHECKS, CLEAR, BLOCKS, EARLY_GOODS, EARLY_RATIO, EARLY_SHARE, LEAST, TOP, TIE, LEVEL),
 )
 Told = Callable[[int, Trial], None]
 

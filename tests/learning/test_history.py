@@ -49,10 +49,10 @@ def test_a_steady_world_keeps_all_of_its_past() -> None:
 
 def test_a_world_that_turned_drops_its_past() -> None:
     """After frauds turned round, less of the past or a half-life is clearly better, and the words say by how much."""
-    found = Past(turn=0.4).choose()
+    found = Past(turn=0.3).choose()
     best = next(item for item in found.tried if item.chosen)
     assert found.span is not None or found.half_life is not None
-    assert best.gain is not None and best.gain.clear and "clearly better" in best.said
+    assert best.gain is not None and best.gain.mean > module.CLEAR * best.gain.noise and "clearly better" in best.said
     body = found.to_dict()
     assert json.loads(json.dumps(body, allow_nan=False)) == body
     assert [item["chosen"] for item in body["tried"]].count(True) == 1
