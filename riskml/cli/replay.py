@@ -7,7 +7,6 @@ or another recipe would give other values, and a trial that was never made.
 
 from __future__ import annotations
 
-import json
 import struct
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from riskml.cli.journey import Journey
     from riskml.learning.journal import Trial
 
-__all__ = ["differences", "read_trials", "replay_trial"]
+__all__ = ["differences", "replay_trial"]
 
 
 def replay_trial(journey: Journey, number: int) -> int:
@@ -32,6 +31,7 @@ def replay_trial(journey: Journey, number: int) -> int:
     """
     from riskml.cli.journey import STAGES, standing
     from riskml.cli.stages import circumstances
+    from riskml.learning.journal import recorded
     from riskml.learning.replay import replay
 
     for name in ("features", "train"):
@@ -39,8 +39,7 @@ def replay_trial(journey: Journey, number: int) -> int:
         if found.word != "fresh":
             why = "has not been run" if found.word == "missing" else f"is stale: {found.reason}"
             raise StaleError(f"--replay needs `{name}`, which {why}", f"riskml {name} {journey.shown}")
-    trials = read_trials(_journal(journey))
-    recorded = _chosen(trials, number)
+    before = _chosen(recorded(_journal(journey)), number)
     with journey.console.progress("replay") as progress:
         progress(f"replay: trial {number}", 0, 1)
         again = replay(
@@ -48,11 +47,10 @@ def replay_trial(journey: Journey, number: int) -> int:
             journey.table,
             journey.log,
             journey.windows,
-            trials=trials,
-            number=number,
+            trial=before,
             **circumstances(journey),
         )
-    differing = list(differences(recorded, again))
+    differing = list(differences(before, again))
     for line in differing:
         journey.console.answer(line)
     same = f"replay: trial {number} gives the same bits again, value {again.value!r}"
@@ -62,7 +60,7 @@ def replay_trial(journey: Journey, number: int) -> int:
             "schema": "riskml.replay/1",
             "trial": number,
             "same": not differing,
-            "recorded": _outcome(recorded),
+            "recorded": _outcome(before),
             "again": _outcome(again),
         }
     )
@@ -75,22 +73,6 @@ def differences(recorded: Trial, again: Trial) -> Iterator[str]:
     for name, was in before.items():
         if _bits(was) != _bits(after[name]):
             yield f"{name}: recorded {was!r}, now {after[name]!r}"
-
-
-def read_trials(path: Path) -> dict[int, Trial]:
-    """The trials of a journal, whatever study it is of; a last line that was cut short is left out."""
-    from riskml.learning.journal import Trial
-
-    found: dict[int, Trial] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            body = json.loads(line)
-            if "number" in body:
-                trial = Trial.from_dict(body)
-                found[trial.number] = trial
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-    return found
 
 
 def _journal(journey: Journey) -> Path:

@@ -17,6 +17,9 @@ from riskml.cli.console import Progress, plain
 from riskml.cli.runs import Draft, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from riskml.cli.journey import Facts, Journey
     from riskml.data.findings import Finding
 
@@ -87,6 +90,7 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         journal=journal,
         on_interrupt="finish",
         data_fingerprint=journey.fingerprint,
+        groups=_first_entity(journey),
         **circumstances(journey),
     )
     rule = journey.incumbent
@@ -106,6 +110,21 @@ def train(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     page = render_tuning(journey.recipe.threat.name, facts, trials)  # type: ignore[arg-type]
     (draft.folder / "tuning.html").write_text(page, encoding="utf-8")
     return facts
+
+
+def _first_entity(journey: Journey) -> NDArray[np.int64] | None:
+    """The first entity of every event as a code [n]; an event without it stands alone."""
+    import numpy as np
+    import pandas as pd
+
+    events = journey.recipe.events
+    if not events.entities:
+        return None
+    column = journey.tables.events.frame[next(iter(events.entities.values()))]
+    codes = pd.factorize(column.astype(object).to_numpy(dtype=object), use_na_sentinel=True)[0].astype(np.int64)
+    alone = codes < 0
+    codes[alone] = len(codes) + np.arange(np.count_nonzero(alone))
+    return codes
 
 
 def circumstances(journey: Journey) -> dict[str, Any]:

@@ -51,8 +51,10 @@ def beta_terms(margins: Floats) -> tuple[Floats, Floats]:
 def platt(counts: Counts) -> tuple[float, float]:
     """Slope (never negative) and intercept of the log-odds as a line of the margin.
 
-    Platt (1999): targets (n₊+1)/(n₊+2) and 1/(n₋+2) keep the fit finite on separable data. A negative slope would turn
-    the order around: then only the intercept is fitted.
+    Platt (1999), but for what keeps the fit finite on separable data: his targets add a fraud's worth of weight to the
+    many goods of low margin and flatten the slope where frauds are rare; here a weak prior holds the slope near 1, for
+    margins are log-odds already. Probabilities add up to the frauds. A negative slope would turn the order around:
+    then only the intercept is fitted.
     """
     slopes, intercept, _ = _rising([counts.margin], counts)
     return slopes[0], intercept
@@ -62,7 +64,7 @@ def beta(counts: Counts) -> tuple[tuple[float, float], float]:
     """Both slopes (never negative) and the intercept of the beta curve.
 
     Kull, Silva Filho & Flach (2017): log-odds = a·log s - b·log(1 - s) + c with s = sigmoid(margin). With a = b it is
-    Platt's line; a is the slope of low margins, b that of high ones. Targets as Platt's. The best rising curve is
+    Platt's line; a is the slope of low margins, b that of high ones. Prior as Platt's here. The best rising curve is
     either the free fit or the better of those with one slope at zero, since the loss is convex.
     """
     low, high = beta_terms(counts.margin)
@@ -98,9 +100,17 @@ def isotonic(counts: Counts) -> tuple[tuple[float, float], ...]:
     return tuple(knots)
 
 
-def logistic(columns: Sequence[Floats], target: Floats, mass: Floats, start: Floats) -> tuple[Floats, float]:
-    """Weighted logistic regression on soft targets: coefficients and loss, by damped Newton from ``start``."""
+def logistic(
+    columns: Sequence[Floats], target: Floats, mass: Floats, start: Floats, prior: Floats | None = None
+) -> tuple[Floats, float]:
+    """Weighted logistic regression on shares: coefficients and loss, by damped Newton from ``start``.
+
+    ``prior`` is where a log-F(1, 1) prior on each coefficient is centred (Greenland & Mansournia 2015), NaN for none:
+    it weighs as much as one row, half fraud and half good, and keeps the fit finite on separable data.
+    """
     beta_now, size = start, len(columns)
+    held = np.zeros(size, dtype=np.bool_) if prior is None else np.isfinite(prior)
+    middle = np.zeros(size) if prior is None else np.where(held, prior, 0.0)
 
     def line(b: Floats) -> Floats:
         out: Floats = sum((b[at] * columns[at] for at in range(1, size)), b[0] * columns[0])
@@ -108,14 +118,17 @@ def logistic(columns: Sequence[Floats], target: Floats, mass: Floats, start: Flo
 
     def loss(b: Floats) -> float:
         z = line(b)
-        return float(np.sum(mass * (np.logaddexp(0.0, z) - target * z)))
+        off = (b - middle)[held]
+        return float(np.sum(mass * (np.logaddexp(0.0, z) - target * z)) + np.sum(np.logaddexp(0.0, off) - off / 2))
 
     current = loss(beta_now)
     for _ in range(100):
         p = sigmoid(line(beta_now))
         slack, bend = mass * (p - target), mass * p * (1 - p)
-        gradient = np.array([np.sum(c * slack) for c in columns])
-        hessian = np.array([[np.sum(c * d * bend) for d in columns] for c in columns]) + 1e-12 * np.eye(size)
+        pull = sigmoid(beta_now - middle)
+        gradient = np.array([np.sum(c * slack) for c in columns]) + held * (pull - 0.5)
+        hessian = np.array([[np.sum(c * d * bend) for d in columns] for c in columns])
+        hessian += np.diag(held * pull * (1 - pull) + 1e-12)
         step = np.linalg.solve(hessian, gradient)
         scale = 1.0
         while scale > 1e-8 and loss(beta_now - scale * step) > current:
@@ -136,20 +149,18 @@ def _rising(columns: Sequence[Floats], counts: Counts) -> tuple[list[float], flo
     Columns are standardised first, for conditioning.
     """
     mass, total = counts.mass, float(np.sum(counts.mass))
-    pos, neg = float(np.sum(counts.frauds)), float(np.sum(counts.goods))
-    soft = counts.frauds * (pos + 1) / (pos + 2) + counts.goods / (neg + 2)
-    target = np.divide(soft, mass, out=np.zeros_like(mass), where=mass > 0)
-    level = float(np.sum(soft)) / total
+    target = np.divide(counts.frauds, mass, out=np.zeros_like(mass), where=mass > 0)
+    level = float(np.sum(counts.frauds)) / total
     flat = float(np.log(level / (1 - level)))
     centres = [float(np.sum(mass * c)) / total for c in columns]
     spreads = [float(np.sqrt(np.sum(mass * (c - m) ** 2) / total)) for c, m in zip(columns, centres, strict=True)]
-    level_only = [0.0] * len(columns), flat, float(np.sum(mass * (np.logaddexp(0.0, flat) - target * flat)))
+    level_only = [0.0] * len(columns), flat, float("inf")
     if min(spreads) <= 0:
         return level_only
     scaled = [(c - m) / s for c, m, s in zip(columns, centres, spreads, strict=True)]
-    start = np.zeros(len(columns) + 1)
-    start[-1] = flat
-    found, loss = logistic([*scaled, np.ones_like(mass)], target, mass, start)
+    start = np.append(np.zeros(len(columns)), flat)
+    prior = np.append(spreads, np.nan)  # a slope of 1 in the column's own unit
+    found, loss = logistic([*scaled, np.ones_like(mass)], target, mass, start, prior)
     slopes = [float(b / s) for b, s in zip(found[:-1], spreads, strict=True)]
     if len(slopes) == 1 and slopes[0] <= 0:
         return level_only

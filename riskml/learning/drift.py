@@ -3,7 +3,8 @@
 In go training rows, folds and what judges them; out come the features to keep, a sentence with its figures for every
 suspect, and what all features are worth on later days. A suspect tells early from late good rows; it is dropped only
 if shuffling it, and its near copies with it, costs later days nothing that can be told from noise, and fits without
-all the condemned are no worse. Of near copies that matter together one stays. Too few frauds condemn nothing.
+all the condemned are better by more than noise. Of near copies that matter together one stays. Too few frauds condemn
+nothing.
 """
 
 from __future__ import annotations
@@ -227,7 +228,7 @@ def _wanted(suspects: Sequence[int], twins: dict[int, Group], features: int, clo
 def _condemn(
     worlds: Worlds, measured: Worth, judging: Sequence[int], suspects: Sequence[int], twins: dict[int, Group]
 ) -> tuple[list[int], Difference | None]:
-    """Suspects to drop, and what the folds gain without them; nothing if they lose."""
+    """Suspects to drop, and what the folds gain without them; nothing if that is not clear."""
     useless = [at for at in suspects if not measured.loss((at,)).clear]
     condemned: list[int] = []
     for at in sorted(useless, key=lambda at: measured.loss((at,)).mean):
@@ -237,7 +238,7 @@ def _condemn(
     for attempt in (condemned, [at for at in condemned if measured.loss((at,)).mean <= 0]):
         if attempt:
             gain = compare(without(worlds, attempt, judging), measured.base)
-            if gain.mean >= 0:
+            if gain.clear:
                 return sorted(attempt), gain
     return [], None
 
@@ -276,7 +277,7 @@ def _why_kept(names: Sequence[str], measured: Worth, at: int, twins: Group, prot
     if len(twins) > 1 and measured.loss(twins).clear:
         others = [names[other] for other in twins if other != at]
         return f"as it matters together with {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}"
-    return "as fits without it are worse"
+    return "as fits without it are not clearly better"
 
 
 def _table(names: Sequence[str], clock: Shift, measured: Worth) -> tuple[Worthy, ...]:

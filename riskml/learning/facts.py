@@ -47,6 +47,7 @@ class Facts:
     bag: int
     calibrator: str
     calibrate: dict[str, float]
+    calibration: dict[str, Any]
     threshold: float
     alerts_per_day: float
     alerts_from: str
@@ -70,6 +71,7 @@ def tell(
     model: Model,
     volume: Volume,
     measured: dict[str, float],
+    believed: dict[str, Any],
     seconds: dict[str, float],
 ) -> Facts:
     """The facts of one training."""
@@ -92,6 +94,7 @@ def tell(
         bag=len(model.boosters),
         calibrator=model.calibrator.kind,
         calibrate=measured,
+        calibration=believed,
         threshold=model.threshold,
         alerts_per_day=volume.per_day,
         alerts_from=volume.source,
@@ -135,7 +138,7 @@ def _notes(
         yield f"trained on the last {format_duration(past.span)} of train alone: the folds were clearly better with it"
     if past.half_life is not None and recipe.train.half_life is None:
         yield f"rows count a half for every {format_duration(past.half_life)} of age: the folds were clearly better"
-    dropped = tuned.selection.dropped if tuned.selection else ()
+    dropped = list(tuned.selection.dropped) if tuned.selection else []
     if dropped:
         yield (
             f"{len(dropped)} features tell when rather than whether and are not used: "

@@ -116,6 +116,20 @@ class Journal:
         fresh.replace(self.path)
 
 
+def recorded(path: Path) -> dict[int, Trial]:
+    """Every trial in a journal by number, whatever study it is of; lines that are no trials are passed over."""
+    found: dict[int, Trial] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        try:
+            body = json.loads(line)
+            if "number" in body:
+                trial = Trial.from_dict(body)
+                found[trial.number] = trial
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return found
+
+
 def _read(path: Path, key: str) -> dict[int, Trial]:
     """Trials in a journal of the same key; nothing if the file is absent, foreign or unreadable."""
     try:

@@ -1,18 +1,15 @@
 """Train one recorded trial once more, exactly as the search ran it.
 
-In go what training took and the recorded trials; out comes the trial made anew. A trial raced against the best one
-known when its round began, so that one is looked up among the recorded trials first. Refuses rows without folds,
-on which no search was made.
+In go what training took and the recorded trial; out comes the trial made anew, leg by leg as far as it went. Refuses
+rows without folds, on which no search was made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from riskml.errors import TrainingError
-from riskml.learning.race import course, race
-from riskml.learning.search import top_of
+from riskml.learning.race import course, rerun
 from riskml.learning.train import ready
 from riskml.learning.tune import prepare_study
 
@@ -30,19 +27,17 @@ def replay(
     log: LabelLog,
     windows: Windows,
     *,
-    trials: Mapping[int, Trial],
-    number: int,
+    trial: Trial,
     **circumstances: Any,
 ) -> Trial:
-    """Trial ``number`` of ``trials`` made once more.
+    """``trial`` made once more.
 
     Args:
         recipe: the recipe it was made with.
         table: the feature table.
         log: the label log.
         windows: the windows.
-        trials: every recorded trial by number.
-        number: which one to make.
+        trial: as the search recorded it.
         circumstances: what else ``ready`` takes.
 
     Raises:
@@ -53,9 +48,4 @@ def replay(
     study = prepare_study(rows, wish, recipe.threat.kind)
     if not study.fold_rows:
         raise TrainingError("these rows allow no folds, so no search was made", "lengthen the training window")
-    began = number // wish.parallel * wish.parallel
-    before = [trial for trial in trials.values() if trial.number < began]
-    along = course(study.fold_rows, wish.seed)
-    best = top_of(before) if before else None
-    (made,) = race(along, study.space, {number: trials[number].params}, wish.seed, best)
-    return made
+    return rerun(course(study.fold_rows, wish.seed), study.space, trial, wish.seed)

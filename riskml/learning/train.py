@@ -12,7 +12,7 @@ import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightgbm
 import numpy as np
@@ -27,6 +27,7 @@ from riskml.learning.journal import Trial
 from riskml.learning.model import Model
 from riskml.learning.objective import average_precision
 from riskml.learning.prepare import Prepared, ones, prepare, refuse_giveaways, refuse_too_little
+from riskml.learning.reliability import calibration_facts
 from riskml.learning.threshold import Volume, alert_volume, calibrate_events, freeze
 from riskml.learning.tune import Rows, Tuned, tune, untuned
 
@@ -76,6 +77,7 @@ def train(
     unseen: NDArray[np.bool_] | None = None,
     data_fingerprint: str = "",
     amount: NDArray[np.float64] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> Training:
     """Train the recipe's model.
 
@@ -94,6 +96,7 @@ def train(
         unseen: events that did not go through [n]: their silence means nothing.
         data_fingerprint: of the tables behind ``table``, kept in the model.
         amount: money at risk of every event [n], for the objective "value_at_alerts".
+        groups: entity of every event [n], which intervals of the calibration take as one; events alone if None.
 
     Raises:
         TrainingError: the rows cannot support a model, or an input gives the outcome away.
@@ -112,10 +115,10 @@ def train(
         tuned = untuned(made.rows, recipe.train, few.texts)
     fitted_at = clock.monotonic()
     say("train: calibrate", 0, 1, f"{len(parts.calibrate):,} rows, {ones(parts.y_calibrate):,} frauds")
-    model, measured = _finish(recipe, table, windows, made, tuned, folding, data_fingerprint)
+    model, measured, believed = _finish(recipe, table, windows, made, tuned, folding, groups, data_fingerprint)
     say("train: calibrate", 1, 1, f"{made.volume.per_day:.3g} alerts a day")
     seconds = tuned.seconds | {"calibrate": clock.monotonic() - fitted_at, "all": clock.monotonic() - began}
-    facts = tell(recipe, windows, parts, made.data, tuned, few, model, made.volume, measured, seconds)
+    facts = tell(recipe, windows, parts, made.data, tuned, few, model, made.volume, measured, believed, seconds)
     return Training(model, tuned.found.trials if tuned.found else (), facts)
 
 
@@ -206,9 +209,10 @@ def _finish(
     made: Ready,
     tuned: Tuned,
     folding: Folding | None,
+    groups: NDArray[np.int64] | None,
     data_fingerprint: str,
-) -> tuple[Model, dict[str, float]]:
-    """Calibrate and freeze on the calibrate window; its figures beside the model."""
+) -> tuple[Model, dict[str, float], dict[str, Any]]:
+    """Calibrate and freeze on the calibrate window; its figures, and how far to believe the probabilities."""
     parts, volume, inside = made.parts, made.volume, made.inside
     draft = Model(
         name=recipe.threat.name,
@@ -247,4 +251,7 @@ def _finish(
         "mean_probability": float(calibrator.apply(margins).mean()),
         "fraud_rate": float(np.mean(parts.y_calibrate == 1)),
     }
-    return model, measured
+    entity = None if groups is None else groups[parts.calibrate]
+    when = table.time[parts.calibrate]
+    believed = calibration_facts(calibrator, margins, parts.y_calibrate, when, entity, recipe.train.seed)
+    return model, measured, believed

@@ -7,11 +7,10 @@ is refused.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from riskml.errors import TrainingError
-from riskml.learning.journal import Trial
+from riskml.learning.journal import recorded
 from riskml.learning.space import Value
 
 MOST = 5  # trials to try again
@@ -33,7 +32,7 @@ def earlier(path: Path, most: int = MOST) -> tuple[dict[str, Value], ...]:
         raise TrainingError(
             f"`train.warm_start`: no trials in {path}", "name a run folder such as runs/THREAT, or its trials.jsonl"
         )
-    trials = [trial for trial in _trials(file) if trial.complete]
+    trials = [trial for trial in recorded(file).values() if trial.complete]
     if not trials:
         raise TrainingError(f"`train.warm_start`: {file} holds no finished trial", "name the run of an earlier search")
     found: list[dict[str, Value]] = []
@@ -41,16 +40,3 @@ def earlier(path: Path, most: int = MOST) -> tuple[dict[str, Value], ...]:
         if dict(trial.params) not in found:
             found.append(dict(trial.params))
     return tuple(found[:most])
-
-
-def _trials(file: Path) -> list[Trial]:
-    """The trials of a journal; lines that are none are passed over."""
-    found = []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            body = json.loads(line)
-            if "number" in body:
-                found.append(Trial.from_dict(body))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-    return found

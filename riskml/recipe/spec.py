@@ -151,10 +151,10 @@ class Rule:
 class FeatureGroup:
     """One ``[[features]]`` table: the cross product of ``by``, ``over`` and ``compute``.
 
-    ``by`` holds entity names of the event, or inputs where the source is the events themselves; ``match`` maps an entity of the event to an entity or column of the source
-    and replaces ``by``. ``over`` holds windows in microseconds, None for "ever". ``compute`` holds texts like
-    ``"count"`` or ``"sum(amount_usd)"``. ``where`` may compare a row with the current event (``event.COLUMN``).
-    ``prior`` and ``strength`` are p0 and m of ``rate``.
+    ``by`` holds entity names of the event, or inputs where the source is the events themselves; ``match`` maps an
+    entity of the event to an entity or column of the source and replaces ``by``. ``over`` holds windows in
+    microseconds, None for "ever". ``compute`` holds texts like ``"count"`` or ``"sum(amount_usd)"``. ``where`` may
+    compare a row with the current event (``event.COLUMN``). ``prior`` and ``strength`` are p0 and m of ``rate``.
     """
 
     source: str

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from riskml.cli.replay import differences, read_trials
-from riskml.learning.journal import Trial
+from riskml.cli.replay import differences
+from riskml.learning.journal import Trial, recorded
 from tests.transcript import make_shop, refused, riskml, shop
 
 TRIAL = Trial(3, {"num_leaves": 8}, 0.25, (0.2, 0.3), 40)
@@ -43,8 +43,8 @@ def test_a_journal_cut_short_keeps_its_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "trials.jsonl"
     lines = [json.dumps({"schema": "riskml.trials/1", "key": "k"}), json.dumps(TRIAL.to_dict())]
     path.write_text("\n".join([*lines, lines[1][:30]]))
-    assert read_trials(path) == {3: TRIAL}
-    assert read_trials(tmp_path / "none.jsonl") == {}
+    assert recorded(path) == {3: TRIAL}
+    assert recorded(tmp_path / "none.jsonl") == {}
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.125])
@@ -55,9 +55,9 @@ def test_the_exit_code_says_whether_the_bits_are_the_same(
     made = ModuleType("riskml.learning.replay")
     seen: dict[str, Any] = {}
 
-    def again(*given: object, trials: dict[int, Trial], number: int, **more: object) -> Trial:
+    def again(*given: object, trial: Trial, **more: object) -> Trial:
         seen.update(more)
-        return replace(trials[number], value=trials[number].value + shift)
+        return replace(trial, value=trial.value + shift)
 
     made.replay = again  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "riskml.learning.replay", made)

@@ -24,35 +24,37 @@ NAMES = ("signal", "clock", "noise", "drifting", "copy")
 
 
 class Rows:
-    """3,000 rows over 60 days: a steady signal, a day counter, noise, a useful feature that drifts, and its near copy.
+    """6,000 rows over 60 days: a steady signal, a clock, noise, a useful feature that drifts, and its near copy.
 
-    Frauds come in waves, so that in training the counter seems to know them.
+    The clock is a number drawn anew every half-day. Some half-days have many frauds, so in training the numbers seem
+    to know them.
     """
 
     def __init__(self, rate: float = 0.12, copied: bool = True) -> None:
         draw = np.random.default_rng(11)
-        n = 3_000
+        n = 6_000
         when = np.linspace(0, 1, n)
         self.time = (when * 60 * DAY).astype(np.int64)
-        wave = np.sin(when * 25) > 0.3
-        self.y = (draw.random(n) < rate * (0.4 + 1.8 * wave)).astype(np.int8)
+        half_day = np.minimum((when * 120).astype(int), 119)
+        level = np.exp(1.5 * draw.normal(size=120))
+        self.y = (draw.random(n) < np.minimum(0.8, rate * level / level.mean())[half_day]).astype(np.int8)
         self.X = draw.normal(size=(n, 5)).astype(np.float32)
         self.X[:, 0] += 1.2 * self.y
-        self.X[:, 1] = when * 100
-        self.X[:, 3] += 3.0 * when + 2.0 * self.y
+        self.X[:, 1] = draw.permutation(120)[half_day]
+        self.X[:, 3] += 3.0 * when + self.y
         if copied:
             self.X[:, 4] = self.X[:, 3] + 0.05 * draw.normal(size=n)
         self.cut = folds(self.time, self.y, 3, DAY).folds
 
     def select(self, **wish: Any) -> Selection:
         scores = [average_precision] * len(self.cut)
-        settings: dict[str, Any] = {"rounds": 20, "most": 1_500} | wish
+        settings: dict[str, Any] = {"rounds": 40, "most": 4_000} | wish
         return select(self.X, self.y, self.time, NAMES, (), self.cut, scores, PARAMS, 7, **settings)
 
     def worlds(self) -> Worlds:
         scores = [average_precision] * len(self.cut)
         return Worlds(
-            self.X, self.y, self.time, (), self.cut, scores, PARAMS, 7, History(), 20, 1_500, threading.Event()
+            self.X, self.y, self.time, (), self.cut, scores, PARAMS, 7, History(), 40, 4_000, threading.Event()
         )
 
 
@@ -61,11 +63,11 @@ def test_a_clock_goes_and_a_drifting_signal_stays() -> None:
     found = Rows(copied=False).select()
     assert found.kept.tolist() == [True, False, True, True, True]
     assert set(found.dropped) == {"clock"}
-    assert "AUC 1.00" in found.dropped["clock"] and "later days lose" in found.dropped["clock"]
+    assert "AUC 0.7" in found.dropped["clock"] and "later days lose" in found.dropped["clock"]
     cleared = next(reason for reason in found.reasons if reason.feature == "drifting")
     assert not cleared.dropped and cleared.loss > cleared.noise and "more than noise" in cleared.said
-    assert found.gain is not None and found.gain.mean >= 0
-    assert found.importance[0].feature == "drifting"
+    assert found.gain is not None and found.gain.clear
+    assert found.importance[0].feature in ("drifting", "signal")
 
 
 def test_near_copies_never_both_go() -> None:
@@ -84,9 +86,10 @@ def test_what_is_protected_stays() -> None:
 
 def test_thin_evidence_drops_nothing() -> None:
     """With few frauds, or one fold, everything stays and a note says why."""
-    for rows in (Rows(rate=0.008), Rows()):
-        rows.cut = rows.cut[-1:] if rows.y.sum() > 100 else rows.cut
-        found = rows.select()
+    few, one = Rows(rate=0.008), Rows()
+    one.cut = one.cut[-1:]
+    for rows in (few, one):
+        found = rows.select(rounds=10)
         assert found.kept.all() and found.reasons and found.notes
         assert all("too few" in reason.said for reason in found.reasons)
 
@@ -115,7 +118,6 @@ def test_a_history_bounds_what_fits_see() -> None:
     """Rows before the chosen past change nothing."""
     rows = Rows()
     past = History(span=15 * DAY)
-    first = rows.select(history=past)
     early = rows.time < rows.cut[0].start - 17 * DAY
     worlds = rows.worlds()
     cut = [replace(f, train=f.train[past.rows(rows.time[f.train], int(rows.time[f.train[-1]]) + 1)]) for f in rows.cut]
@@ -123,7 +125,6 @@ def test_a_history_bounds_what_fits_see() -> None:
     rows.X[early, 0] = 50.0
     after = worth(replace(worlds, folds=cut, history=past), [(0,)], [0, 2], 5)
     assert early.any() and [item.value for item in before.base] == [item.value for item in after.base]
-    assert not first.kept[1]
 
 
 def test_shuffling_costs_what_it_destroys() -> None:

@@ -246,7 +246,7 @@ def test_too_few_frauds_are_refused_with_what_to_sort_by() -> None:
 
 def test_too_few_rows_are_refused() -> None:
     """A hundred rows are the least."""
-    with pytest.raises(TrainingError, match="too little to train on: .* rows, and at least 100 are needed"):
+    with pytest.raises(TrainingError, match=r"too little to train on: .* rows, and at least 100 are needed"):
         run(world(n=150, rate=0.3))
 
 

@@ -90,7 +90,7 @@ def test_effective_rows() -> None:
 
 
 def test_a_thinned_sample_stands_for_all_rows() -> None:
-    """Weighted, goods and frauds keep their proportion; samples nest; few rows are all kept; a good row always stays."""
+    """Weighted, goods and frauds keep their proportion; samples nest; few rows are all kept; one good row stays."""
     draw = np.random.default_rng(1)
     y = (draw.random(20_000) < 0.05).astype(np.int8)
     every = np.arange(len(y))
