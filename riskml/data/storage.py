@@ -275,7 +275,7 @@ def _read_database(url: str, query: str | None) -> pd.DataFrame:
 
     if not query:
         raise UsageError(f"`{name_of(url)}` needs a query", 'add query = "SELECT …" or the name of a table')
-    full, secrets = _expand(url)
+    full, secrets = expand(url)
     try:
         parsed = sqlalchemy.make_url(full)
         engine = sqlalchemy.create_engine(parsed)
@@ -300,7 +300,7 @@ def _select(query: str) -> str:
     return "SELECT * FROM " + ".".join(f'"{part}"' for part in query.strip().split("."))
 
 
-def _expand(url: str) -> tuple[str, list[str]]:
+def expand(url: str) -> tuple[str, list[str]]:
     """The URL with each ``${NAME}`` taken from the environment, and what was put in."""
     secrets: list[str] = []
 

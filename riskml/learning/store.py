@@ -25,7 +25,8 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from riskml.errors import TrainingError
+from riskml.data.storage import expand
+from riskml.errors import RiskmlError, TrainingError
 from riskml.learning.journal import Journal, Trial
 from riskml.learning.race import Course, race
 from riskml.learning.space import Space, Value
@@ -77,7 +78,7 @@ def open_store(where: str, journal: Journal, grace: float = 60.0) -> Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             backend = JournalFileBackend(str(path))
             storage = JournalStorage(backend)
-    except TrainingError:
+    except RiskmlError:
         raise
     except Exception as error:
         raise _unreachable(shown, error) from None  # the cause may quote the URL
@@ -292,11 +293,12 @@ def _unreachable(shown: str, error: Exception) -> TrainingError:
 
 
 def _url(where: str) -> tuple[str, str]:
-    """A URL with a driver that is installed, and the same without its password."""
+    """A URL with a driver that is installed and its ``${NAME}`` from the environment, and one without its password."""
     from sqlalchemy.engine import make_url
 
+    filled = expand(where)[0]
     try:
-        url = make_url(where)
+        url = make_url(filled)
     except Exception:
         raise TrainingError(
             "`train.storage` is not a database URL", "as postgresql://user:password@host/name"

@@ -14,7 +14,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from riskml.errors import TrainingError
+from riskml.errors import TrainingError, UsageError
 from riskml.learning import race
 from riskml.learning.journal import Journal
 from riskml.learning.store import open_store
@@ -122,3 +122,14 @@ def test_a_missing_driver_is_named() -> None:
     with pytest.raises(TrainingError) as caught:
         open_store("oracle://me:secret@host/db", Journal(None, "k"))
     assert "driver" in caught.value.hint
+
+
+def test_a_url_takes_its_parts_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``${NAME}`` is filled in when the storage is opened, and a name that is not set is one error."""
+    monkeypatch.setenv("RISKML_STUDIES", str(tmp_path))
+    store = open_store("sqlite:///${RISKML_STUDIES}/study.db", Journal(None, "key"))
+    store.rest()
+    assert (tmp_path / "study.db").is_file()
+    monkeypatch.delenv("RISKML_STUDIES")
+    with pytest.raises(UsageError, match="no variable `RISKML_STUDIES`"):
+        open_store("sqlite:///${RISKML_STUDIES}/study.db", Journal(None, "key"))
