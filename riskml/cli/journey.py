@@ -20,6 +20,7 @@ from riskml.cli import words
 from riskml.cli.console import Console, Progress, plain, seconds
 from riskml.cli.runs import Draft, Memo, RunFolder, StageKey, StageRecord, digest, write_json
 from riskml.errors import DataError, ExitCode, RiskmlError, StaleError
+from riskml.learning.warm import started_from
 
 if TYPE_CHECKING:
     from riskml.data.labels import LabelLog
@@ -168,6 +169,8 @@ class Journey:
         for name in stage.feeds:
             record = self.record(name)
             feeds[name] = record.outcome if record else ""
+        if stage.name == "train" and self.recipe.train.warm_start is not None:
+            feeds["warm_start"] = started_from(Path(self.recipe.train.warm_start))
         return StageKey(stage.name, self.recipe.digest(*stage.sections), self.fingerprint, feeds, __version__)
 
     def record(self, stage: str) -> StageRecord | None:

@@ -7,6 +7,8 @@ is refused.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 from riskml.errors import TrainingError
@@ -40,3 +42,8 @@ def earlier(path: Path, most: int = MOST) -> tuple[dict[str, Value], ...]:
         if dict(trial.params) not in found:
             found.append(dict(trial.params))
     return tuple(found[:most])
+
+
+def started_from(path: Path) -> str:
+    """SHA-256 of what ``earlier`` gives, so that a run knows when its start has changed."""
+    return hashlib.sha256(json.dumps(earlier(path)).encode()).hexdigest()

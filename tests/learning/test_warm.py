@@ -9,7 +9,7 @@ import pytest
 
 from riskml.errors import TrainingError
 from riskml.learning.journal import PRUNED, Trial
-from riskml.learning.warm import earlier
+from riskml.learning.warm import earlier, started_from
 
 
 def write(path: Path, *trials: Trial, more: str = "") -> Path:
@@ -51,3 +51,10 @@ def test_nothing_to_start_from_is_refused(tmp_path: Path) -> None:
         earlier(tmp_path / "none")
     with pytest.raises(TrainingError, match="holds no finished trial"):
         earlier(write(tmp_path / "trials.jsonl", trial(0, 0.5, 8, PRUNED)))
+
+
+def test_a_start_is_known_by_its_parameters(tmp_path: Path) -> None:
+    """Another best trial is another start; a trial that would not be tried changes nothing."""
+    first = started_from(write(tmp_path / "trials.jsonl", trial(0, 0.5, 8)))
+    assert started_from(write(tmp_path / "trials.jsonl", trial(0, 0.5, 8), trial(1, 0.1, 9, PRUNED))) == first
+    assert started_from(write(tmp_path / "trials.jsonl", trial(0, 0.5, 9))) != first
