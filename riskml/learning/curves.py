@@ -73,7 +73,8 @@ def beta(counts: Counts) -> tuple[tuple[float, float], float]:
         return (both[0], both[1]), intercept
     (a,), at_low, low_loss = _rising([low], counts)
     (b,), at_high, high_loss = _rising([high], counts)
-    return ((a, 0.0), at_low) if low_loss <= high_loss else ((0.0, b), at_high)
+    without_high, without_low = _cost_of_zero(high, counts), _cost_of_zero(low, counts)
+    return ((a, 0.0), at_low) if low_loss + without_high <= high_loss + without_low else ((0.0, b), at_high)
 
 
 def isotonic(counts: Counts) -> tuple[tuple[float, float], ...]:
@@ -152,8 +153,7 @@ def _rising(columns: Sequence[Floats], counts: Counts) -> tuple[list[float], flo
     target = np.divide(counts.frauds, mass, out=np.zeros_like(mass), where=mass > 0)
     level = float(np.sum(counts.frauds)) / total
     flat = float(np.log(level / (1 - level)))
-    centres = [float(np.sum(mass * c)) / total for c in columns]
-    spreads = [float(np.sqrt(np.sum(mass * (c - m) ** 2) / total)) for c, m in zip(columns, centres, strict=True)]
+    centres, spreads = zip(*(_spread(c, mass) for c in columns), strict=True)
     level_only = [0.0] * len(columns), flat, float("inf")
     if min(spreads) <= 0:
         return level_only
@@ -166,6 +166,19 @@ def _rising(columns: Sequence[Floats], counts: Counts) -> tuple[list[float], flo
         return level_only
     shift = sum(slope * centre for slope, centre in zip(slopes, centres, strict=True))
     return slopes, float(found[-1] - shift), loss
+
+
+def _spread(column: Floats, mass: Floats) -> tuple[float, float]:
+    """Weighted mean and standard deviation."""
+    total = float(np.sum(mass))
+    centre = float(np.sum(mass * column)) / total
+    return centre, float(np.sqrt(np.sum(mass * (column - centre) ** 2) / total))
+
+
+def _cost_of_zero(column: Floats, counts: Counts) -> float:
+    """What the prior charges for a slope of 0, which is one standard deviation's worth away from 1."""
+    spread = _spread(column, counts.mass)[1]
+    return float(np.logaddexp(0.0, -spread) + spread / 2)
 
 
 def _pool(frauds: Floats, mass: Floats) -> tuple[NDArray[np.int64], Floats, Floats]:
