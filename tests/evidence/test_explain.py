@@ -38,7 +38,8 @@ def model(made: World) -> Model:
     schema = learn_schema(names, made.table.kinds, made.table.frame, np.arange(600))
     y = (made.log.outcome(2**62) == 1).astype(np.int8)
     X = schema.encode(made.table.frame)
-    texts = fit(X, y, {"min_data_in_leaf": 10}, 12, (1,), schema.categorical, names)
+    params = {"min_data_in_leaf": 10, "min_data_per_group": 10, "cat_l2": 1.0}  # or so few rows split no category
+    texts = fit(X, y, params, 12, (1,), schema.categorical, names)
     return Model("toy", made.table.plan, schema, texts, Calibrator("platt"), -2.0, 7, "r", "d")
 
 
