@@ -21,6 +21,7 @@ from riskml.report.tuning_tables import (
     few_tables,
     importance,
     past,
+    points,
     spent,
     statement,
     timing,
@@ -74,6 +75,7 @@ def render_tuning(threat: str, training: Facts, trials: Sequence[Facts] = ()) ->
         importance=importance(training.get("selection")),
         calibration=calibration(training.get("calibration")),
         cleared=dropped(training.get("selection"), "cleared"),
+        points=points(training.get("calibration")),
         few=statement(training.get("few_labels")),
         few_grids=few_tables(training.get("few_labels")),
         timing=timing(training.get("seconds")),
@@ -102,6 +104,12 @@ def _sentence(training: Facts, complete: Sequence[Facts]) -> str:
         return "No trial was judged: the first parameters were taken as they are."
     what = _words(str(training["objective"]))
     out = f"Trial {best['number']} was chosen: {what} {best['value']:.3f} on later days of train."
+    higher = max(complete, key=lambda trial: float(trial["value"]))
+    if float(higher["value"]) > float(best["value"]) and higher["number"] != best["number"]:
+        out += (
+            f" Trial {higher['number']} came to {higher['value']:.3f}, which these folds cannot tell apart: "
+            f"the simpler model goes first."
+        )
     first = next((trial for trial in complete if trial["number"] == 0), None)
     if first is not None and best["number"] != 0:
         gain, noise = _gain(best, first)

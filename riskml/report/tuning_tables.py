@@ -40,7 +40,7 @@ def past(history: object) -> Grid | None:
     body = []
     for row in rows:
         half = "none" if row["half_life"] is None else _cell("half_life", row["half_life"])
-        figures = (number(row[name]) for name in ("value", "gain", "noise", "folds"))
+        figures = (_cell(name, row[name]) for name in ("value", "gain", "noise", "folds"))
         said = f"{row['said']}; chosen" if row["chosen"] else str(row["said"])
         body.append(plain(_cell("span", row["span"]), half, *figures, said))
     return Grid("How much of the past", "", head, tuple(body))
@@ -77,9 +77,16 @@ def calibration(facts: object) -> Grid | None:
     """Every figure of the calibration; an estimate with its interval on one line."""
     if not isinstance(facts, Mapping):
         return None
-    figures = {name: value for name, value in facts.items() if name not in ("bins", "sentence") and value is not None}
+    told = {name: value for name, value in facts.items() if name not in ("bins", "sentence") and value is not None}
+    figures = {name: value for name, value in told.items() if (name, value) != ("reported", 1)}
     rows = tuple(plain(name, text) for name, text in _flat(figures))
     return Grid("Calibration", str(facts.get("sentence", "")), ("Figure", "Value"), rows) if rows else None
+
+
+def points(facts: object) -> Mapping[str, Sequence[float]] | None:
+    """Mean probability and observed share of each bin, for the picture; None where nothing was measured."""
+    bins = facts.get("bins") if isinstance(facts, Mapping) else None
+    return bins if isinstance(bins, Mapping) and bins.get("predicted") else None
 
 
 def statement(facts: object) -> list[str]:
@@ -141,6 +148,8 @@ def _cell(key: str, value: object) -> str:
     if isinstance(value, Mapping):
         return _said(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
+        if all(item is None for item in value):
+            return "–"
         return ", ".join(_cell("", item) for item in value)
     return number(value)
 

@@ -190,6 +190,26 @@ def test_a_pruned_trial_is_a_ring_and_never_the_best_so_far() -> None:
     assert heights[-1] == pytest.approx(float(re.findall(r'cy="([\d.]+)" r="5.0"', drawn)[0]))
 
 
+def test_a_simpler_trial_may_go_before_a_higher_one() -> None:
+    """Where the chosen trial is not the highest, the page says which was and why it was passed over."""
+    trials = study()
+    low = min((t for t in trials if t["state"] == "complete"), key=lambda t: t["value"])
+    facts = told(trials) | {"best": {**low, "noise": 0.1}}
+    said = "which these folds cannot tell apart: the simpler model goes first"
+    assert said in words(render_tuning("t", facts, trials))
+    assert said not in words(render_tuning("t", told(trials), trials))
+
+
+def test_measured_probabilities_are_drawn() -> None:
+    """Groups of the calibration become a picture and not a line of numbers; folds nobody judged are a dash."""
+    names = ("predicted", "observed", "low", "high", "rows", "frauds")
+    bins = dict(zip(names, ([0.01], [0.02], [0.01], [0.04], [900], [18]), strict=True))
+    page = render_tuning("t", told(study(), calibration={"kind": "platt", "reported": 1.0, "bins": bins}), study())
+    assert "Seen share of frauds" in page and "reported" not in words(page) and "bins" not in words(page)
+    grid = past({"tried": [{"span": None, "folds": [None, None]}]})
+    assert grid is not None and [text for text, _ in grid.rows[0]] == ["all", "–"]
+
+
 def test_dots_share_one_scale() -> None:
     """Equal values of different rows stand at the same place."""
     drawn = charts.dots([("a", [0.1, 0.3], True), ("b", [0.3, 0.5], False), ("c", [], False)], "x")
