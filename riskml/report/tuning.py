@@ -104,17 +104,17 @@ def _sentence(training: Facts, complete: Sequence[Facts]) -> str:
         return "No trial was judged: the first parameters were taken as they are."
     what = _words(str(training["objective"]))
     out = f"Trial {best['number']} was chosen: {what} {best['value']:.3f} on later days of train."
+    first = next((trial for trial in complete if trial["number"] == 0), None)
+    if first is not None and best["number"] != 0:
+        gain, noise = _gain(best, first)
+        known = "" if noise is None else f" (standard error over the folds {noise:.3f})"
+        out += f" It is {abs(gain):.3f} {'above' if gain >= 0 else 'below'} the first parameters{known}."
     higher = max(complete, key=lambda trial: float(trial["value"]))
     if float(higher["value"]) > float(best["value"]) and higher["number"] != best["number"]:
         out += (
             f" Trial {higher['number']} came to {higher['value']:.3f}, which these folds cannot tell apart: "
             f"the simpler model goes first."
         )
-    first = next((trial for trial in complete if trial["number"] == 0), None)
-    if first is not None and best["number"] != 0:
-        gain, noise = _gain(best, first)
-        known = "" if noise is None else f" (standard error over the folds {noise:.3f})"
-        out += f" It is {abs(gain):.3f} {'above' if gain >= 0 else 'below'} the first parameters{known}."
     return out
 
 
