@@ -215,10 +215,13 @@ def test_file_size_limit_of_the_system(finished: Path) -> None:
     }
 
 
-def test_interrupt_during_search(done: Path, tmp_path: Path) -> None:
+def test_interrupt_during_search(tmp_path: Path) -> None:
     """Ctrl-C while training exits with 130, keeps finished trials, leaves no half stage; the next run goes on."""
     folder = tmp_path / "shop"
-    shutil.copytree(done, folder)
+    folder.mkdir()
+    recipe = make_shop(folder, frame=shop(4_500))
+    for stage in ("check", "features"):
+        assert riskml(stage, recipe, "--runs", folder / "runs", "-q").code == 0
     journal = folder / "runs" / "shop" / ".trials.jsonl"
     journal.unlink(missing_ok=True)
     wish = ["--set", "train.trials=500", "--set", "train.params={}"]

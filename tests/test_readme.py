@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from riskml.features.compile import compile_plan
-from riskml.recipe import load_recipe
+from riskml.recipe import load_recipe, parse_recipe
+from riskml.recipe.spec import EVER
 from tests.walk import ROOT, Walk, readme_commands
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,12 +51,22 @@ def test_the_python_example_runs(walk: Walk) -> None:
 
 def test_the_recipe_example_compiles(tmp_path: Path) -> None:
     """The recipe lines under Features are valid, and make the features the text names."""
-    (block,) = re.findall(r"```toml\n(.*?)```", README, flags=re.S)
+    block = re.findall(r"```toml\n(.*?)```", README, flags=re.S)[0]
     base = (ROOT / "recipes" / "account_takeover.toml").read_text(encoding="utf-8")
     path = tmp_path / "recipe.toml"
     path.write_text(f"{base[: base.index('[[features]]')]}\n{block}", encoding="utf-8")
     names = compile_plan(load_recipe(path)).names
     assert {"user_failed_logins_count_1h", "user_device_address_size", "bin_country"} < set(names)
+
+
+def test_the_training_example_is_valid() -> None:
+    """Every key under Training is one of ``[train]``, and its values are read."""
+    block = re.findall(r"```toml\n(.*?)```", README, flags=re.S)[1]
+    body = {"threat": {"name": "t"}, "events": {"path": "e.csv", "id": "i", "time": "t"}}
+    body |= {"labels": {"matures_after": "7d", "label": "y"}}
+    train = parse_recipe(body | tomllib.loads(block)).train
+    assert (train.seconds, train.bag, train.history, train.monotone) == (120, 5, EVER, {"amount_usd": "up"})
+    assert train.storage is not None and train.storage.startswith("postgresql://${DB_USER}")
 
 
 def test_ci_runs_the_readme_command() -> None:

@@ -12,6 +12,7 @@ import time as clock
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from riskml.learning import boost
@@ -19,6 +20,7 @@ from riskml.learning.boost import Binned
 from riskml.learning.space import Space, Value
 
 if TYPE_CHECKING:
+    from riskml.learning.journal import Trial
     from riskml.learning.search import Search
     from riskml.recipe.spec import Train
 
@@ -48,13 +50,22 @@ def members(found: Search | None, space: Space, wish: Train) -> tuple[Member, ..
         params = space.complete(space.first())
         chosen.append((None, params, int(params.get("num_iterations", ROUNDS_UNTUNED))))
     else:
-        for trial in found.near(min(NEAR, wish.bag)):
+        for trial in _chosen(found, min(NEAR, wish.bag), 1 + len(space.starts())):
             params, rounds = space.anneal(trial.params, trial.iterations)
             chosen.append((trial.number, params, rounds))
-    return tuple(
-        Member(*chosen[at % len(chosen)], wish.seed + 1_000 * at)
-        for at in range(wish.bag)
-    )
+    return tuple(Member(*chosen[at % len(chosen)], wish.seed + 1_000 * at) for at in range(wish.bag))
+
+
+def _chosen(found: Search, most: int, known: int) -> list[Trial]:
+    """Up to ``most`` trials that noise cannot tell from the best: in turn the highest and those known to be good.
+
+    The highest of many noisy values is partly luck; parameters that were good elsewhere were not picked by it.
+    """
+    equal = found.near(len(found.trials))
+    before = [trial for trial in equal if trial.number < known]
+    after = [trial for trial in equal if trial.number >= known]
+    turns = [trial for pair in zip_longest(after, before) for trial in pair if trial is not None]
+    return turns[:most]
 
 
 def fit(

@@ -35,7 +35,11 @@ FIXED: dict[str, Any] = {
     "feature_pre_filter": False,
 }
 BINNING: dict[str, int] = {"max_bin": 255, "min_data_in_bin": 1, "bin_construct_sample_cnt": 200_000}
-RESERVED = (*FIXED, "seed", "num_threads", "force_col_wise", "data", "valid", "config", "task", "device_type")
+RESERVED = (
+    *FIXED,
+    *("seed", "num_threads", "force_col_wise", "data", "valid", "config", "task", "device_type"),
+    "monotone_constraints",
+)
 SEARCH_THREADS, FIT_THREADS = 1, 2  # part of the result, so never taken from the machine
 MANY_ROWS = 100_000  # below this, threads cost more than they bring
 STEP = 5  # rounds between two looks at the validation score
@@ -195,7 +199,8 @@ def check_params(fixed: Params) -> None:
     for name in fixed:
         if name in RESERVED:
             raise TrainingError(
-                f"`train.params.{name}` is set by riskml, so that the same recipe gives the same model", "remove it"
+                f"`train.params.{name}` is set by riskml, so that the same recipe gives the same model",
+                "say it under `train.monotone`" if name.startswith("monotone") else "remove it",
             )
         if name not in known:
             hint = near_matches(name, known) or "use LightGBM's own name of the parameter, not an alias"

@@ -26,7 +26,7 @@ from riskml.learning.space import Space, Value
 
 MOST_ROUNDS = 300
 PATIENCE = 30
-LEVEL = 0.005  # part of a score that is no gain: a curve is taken to have arrived once it is that near to its top
+LEVEL = 0.002  # part of a score that is no gain: a curve is taken to have arrived once it is that near to its top
 CHECKS = (8, 16, 32, 64)  # looks at which a curve may end: after 40, 80, 160 and 320 rounds
 CLEAR = 3.0  # standard errors behind the best: luck does this to an equal trial at less than one check in a hundred
 EARLY_GOODS, EARLY_RATIO = 10_000, 10  # good rows of the sampled first leg at least, or this many for each fraud

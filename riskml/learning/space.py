@@ -41,7 +41,7 @@ CARDS: dict[str, Value] = {  # small trees that see half of the features: the ca
     "min_sum_hessian_in_leaf": 1e-3,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.8,
-    "lambda_l2": 5.0,
+    "lambda_l2": 2.0,
 }
 STUMPY: dict[str, Value] = {  # for patterns that one or two inputs give away
     "num_leaves": 5,

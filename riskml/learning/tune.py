@@ -43,7 +43,7 @@ Progress = Callable[[str, int, int, str], None]
 
 SEARCH_GOODS = 60_000  # good rows a search needs at least to rank trials,
 SEARCH_RATIO = 20  # or this many for each fraud: more only makes it slower
-SEARCHING = 0.7  # part of the seconds that may pass before the bag
+SEARCHING = 0.8  # part of the seconds that may pass before the bag
 
 
 @dataclass(frozen=True)

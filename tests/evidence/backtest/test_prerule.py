@@ -80,7 +80,7 @@ def test_the_better_ranking_wins_on_days_without_blocks() -> None:
     """A model with a telling feature catches more than the rule's text at as many alerts, every outcome observed."""
     found = panel(recipe(), world())
     assert found.assessable and found.evidence is not None and found.end == iso(SINCE)
-    assert found.evidence.frauds.low > 0 and found.evidence.insults.high < 0
+    assert found.evidence.frauds.low > 0 and found.evidence.insults.estimate < 0
     assert found.evidence.frauds.mark == "observed" and found.evidence.closed == 0
     assert [block.end for block in found.blocks[:-1]] == [block.start for block in found.blocks[1:]]
     assert found.blocks[-1].end == found.end and found.blocks[0].start == found.start
