@@ -21,8 +21,8 @@ Left out on purpose, because no model should know them: traces of the simulator 
 
 Nothing here is fitted. On the seven validation weeks the posterior expects 2,845.8 frauds and 2,809 are seen; mean
 average precision is .777 and Card Precision@100 .314 (.318 ranked by card). On the four published weeks, opened once,
-it expects 1,606.4 and 1,602 are seen; .768, and .312 (.315 ranked by card). Seven frauds in ten are certain, and nearly
-all others next to invisible: most of their terminals were taken over in the last seven days.
+it expects 1,606.4 and 1,602 are seen; .768, and .312 (.315 ranked by card). Of the validation weeks' frauds 72 % are
+certain, 6 % are in doubt and 23 % have a chance below .01: nearly all of these at a terminal with no known fraud yet.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numba
 import numpy as np
@@ -59,7 +59,13 @@ EDGES = (0.0, 0.002, 0.01, 0.1, 0.5, 0.9, 0.99, 1.01)
 TINY = 1e-12  # smallest chance, so that no fraud is ever impossible
 NEGLIGIBLE = 1e-8  # weight of a mean that no longer counts
 
-compiled: Any = numba.njit(nogil=True, error_model="numpy")
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def compiled(function: Kernel) -> Kernel:
+    """The function compiled at its first call."""
+    made: Kernel = numba.njit(nogil=True, error_model="numpy")(function)
+    return made
 
 
 class World(NamedTuple):

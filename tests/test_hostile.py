@@ -224,7 +224,7 @@ def test_interrupt_during_search(tmp_path: Path) -> None:
         assert riskml(stage, recipe, "--runs", folder / "runs", "-q").code == 0
     journal = folder / "runs" / "shop" / ".trials.jsonl"
     journal.unlink(missing_ok=True)
-    wish = ["--set", "train.trials=500", "--set", "train.params={}"]
+    wish = ["--set", "train.trials=500", "--set", "train.params={num_iterations=400}"]  # slow trials
     where = [str(folder / "shop.toml"), "--runs", str(folder / "runs")]
     command = [sys.executable, "-m", "riskml", "train", *where, *wish]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
