@@ -35,7 +35,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -64,8 +64,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 def compiled(function: Kernel) -> Kernel:
     """The function compiled at its first call."""
-    made: Kernel = numba.njit(nogil=True, error_model="numpy")(function)
-    return made
+    return cast("Kernel", numba.njit(nogil=True, error_model="numpy")(function))
 
 
 class World(NamedTuple):
