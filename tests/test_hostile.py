@@ -241,7 +241,7 @@ def test_interrupt_during_search(tmp_path: Path) -> None:
     record = json.loads((folder / "runs" / "shop" / "train" / "stage.json").read_text())
     assert record["ok"] is False
     trials = json.loads((folder / "runs" / "shop" / "train" / "facts.json").read_text())["trials"]
-    assert 2 <= trials < 500
+    assert 1 <= trials < 500  # a trial may be in the journal and not yet counted when Ctrl-C comes
     again = riskml("status", folder / "shop.toml", "--runs", folder / "runs", *wish)
     assert again.code == 0 and "train: fresh" in again.out and "interrupted" in again.out
 

@@ -69,7 +69,7 @@ class Journey:
             from riskml.evidence.backtest.traits import require_fit
 
             require_fit(parsed)
-        tail = "".join(f" --set {_quoted(text)}" for text in overrides)
+        tail = "".join(f" --set {_quoted(words.redacted(text))}" for text in overrides)
         tail += f" --runs {runs}" if str(runs) != "runs" else ""
         return Journey(parsed, RunFolder(runs / _slug(parsed.threat.name)), console, f"{recipe}{tail}")
 
