@@ -227,7 +227,13 @@ def test_interrupt_during_search(tmp_path: Path) -> None:
     wish = ["--set", "train.trials=500", "--set", "train.params={num_iterations=400}"]  # slow trials
     where = [str(folder / "shop.toml"), "--runs", str(folder / "runs")]
     command = [sys.executable, "-m", "riskml", "train", *where, *wish]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (journal.exists() and journal.read_text().count('"number"') >= 2):
         time.sleep(0.05)
