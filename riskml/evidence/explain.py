@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from riskml.errors import DataError
 from riskml.evidence.dependence import Dependence, Spread, dependence, spread
-from riskml.features.naming import OF_LABELS
+from riskml.features.kinds import OF_LABELS
 from riskml.features.plan import FeaturePlan
 
 if TYPE_CHECKING:

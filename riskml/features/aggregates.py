@@ -15,8 +15,8 @@ import numpy.typing as npt
 from riskml.errors import DataError
 from riskml.features import kernels
 from riskml.features.dispersion import dispersion
+from riskml.features.kinds import OF_NUMBERS
 from riskml.features.layout import Window
-from riskml.features.naming import OF_NUMBERS
 from riskml.features.plan import Node
 from riskml.features.sequence import kth_last, taken
 from riskml.features.timed import decay, trend

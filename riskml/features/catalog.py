@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from riskml.features.naming import FLOWS, OF_LABELS
+from riskml.features.kinds import FLOWS, OF_LABELS
 from riskml.features.plan import Derived, FeaturePlan, Lookup, Network, Node
 from riskml.features.shelf import EVENT, foldable
 from riskml.recipe.durations import format_duration

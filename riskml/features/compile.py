@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from riskml.data.roles import forbidden_columns
 from riskml.errors import ExpressionError, Problem, RecipeError, near_matches
+from riskml.features.kinds import FLOWS, OF_LABELS
 from riskml.features.naming import (
-    FLOWS,
-    OF_LABELS,
     Aggregate,
     Unreadable,
     network_name,

@@ -15,7 +15,7 @@ from riskml.data.roles import forbidden_columns, outcome_columns
 from riskml.errors import ExpressionError, near_matches
 from riskml.expression import EVENT_TIME, parse
 from riskml.features.compile import EVENT, derived_columns
-from riskml.features.naming import AGGREGATES, FLOWS, MEASURES, OF_LABELS
+from riskml.features.kinds import AGGREGATES, FLOWS, MEASURES, OF_LABELS
 from riskml.features.suspects import check_lookups
 from riskml.recipe.durations import format_duration
 

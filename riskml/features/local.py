@@ -24,9 +24,9 @@ from riskml.features.aggregates import of_numbers, of_rows, of_values, reads_num
 from riskml.features.bound import BoundFilter, is_bound, passing
 from riskml.features.compiled import compiling
 from riskml.features.keys import combine, shared_codes, value_codes
+from riskml.features.kinds import OF_LABELS
 from riskml.features.layout import Layout, Queries, Window
 from riskml.features.lookup import lookup_values
-from riskml.features.naming import OF_LABELS
 from riskml.features.network import network_values
 from riskml.features.outcomes import Spans
 from riskml.features.plan import Derived, FeaturePlan, Node

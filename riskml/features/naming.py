@@ -10,16 +10,9 @@ import re
 from dataclasses import dataclass
 
 from riskml.errors import near_matches
+from riskml.features.kinds import AGGREGATES, MEASURES, PLAIN
 from riskml.recipe.durations import format_duration, parse_duration
 
-PLAIN = ("count", "since_first", "since_last", "is_new", "rate", "outcome_k")  # of rows
-OF_NUMBERS = ("sum", "mean", "std", "min", "max", "first", "last", "last_k", "trend")  # of one numeric column
-OF_VALUES = ("distinct", "entropy", "share_of_top")  # of one column of any kind
-EITHER = ("decay",)  # of rows, or of one numeric column
-AGGREGATES = PLAIN + OF_NUMBERS + OF_VALUES + EITHER
-OF_LABELS = ("rate", "outcome_k")  # of outcomes known at the time
-MEASURES = ("size", "age", "known_bad", "growth", "hops_to_known_bad", "bad_share", "passed", "passing_time")
-FLOWS = ("passed", "passing_time")  # of payments in a window; the other measures are of components
 MOST_BACK, MOST_HOPS = 50, 3
 
 _WRITTEN = tuple(name for name in AGGREGATES if name != "outcome_k")  # ``last_k(label, k)`` in a recipe

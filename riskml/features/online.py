@@ -16,8 +16,8 @@ from functools import partial
 from typing import Any
 
 from riskml.errors import DataError
+from riskml.features.kinds import FLOWS, OF_LABELS
 from riskml.features.linked import Linked
-from riskml.features.naming import FLOWS, OF_LABELS
 from riskml.features.plan import FeaturePlan, Network, Node
 from riskml.features.shelf import ID, NEVER, Order, Row, Shelf, Ties, ways_into
 

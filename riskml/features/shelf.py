@@ -15,8 +15,8 @@ from typing import Any
 
 from riskml.errors import DataError
 from riskml.expression import EVENT_TIME, Expression, parse
+from riskml.features.kinds import FLOWS, OF_LABELS, OF_NUMBERS
 from riskml.features.linked import Linked
-from riskml.features.naming import FLOWS, OF_LABELS, OF_NUMBERS
 from riskml.features.plan import Node
 from riskml.features.summary import Summary, summary_for
 

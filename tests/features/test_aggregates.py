@@ -9,8 +9,8 @@ import pytest
 
 from riskml.errors import DataError
 from riskml.features.aggregates import of_numbers, of_rows, of_values, reads_numbers
+from riskml.features.kinds import AGGREGATES, EITHER, OF_LABELS, OF_NUMBERS, OF_VALUES, PLAIN
 from riskml.features.layout import Layout, Queries, Window
-from riskml.features.naming import AGGREGATES, EITHER, OF_LABELS, OF_NUMBERS, OF_VALUES, PLAIN
 from riskml.features.plan import Node
 
 SECOND, DAY = 1_000_000, 86_400_000_000

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from riskml.features.catalog import catalog
-from riskml.features.naming import AGGREGATES, MEASURES, OF_NUMBERS, OF_VALUES
+from riskml.features.kinds import AGGREGATES, MEASURES, OF_NUMBERS, OF_VALUES
 from riskml.features.online import Feed, Online
 from riskml.features.plan import Derived, FeaturePlan, Lookup, Network, Node
 

@@ -11,8 +11,8 @@ import pytest
 from riskml.data.findings import Part
 from riskml.errors import RecipeError
 from riskml.features.compile import compile_plan
+from riskml.features.kinds import MEASURES
 from riskml.features.linter import lint
-from riskml.features.naming import MEASURES
 from riskml.features.plan import Derived, FeaturePlan, Lookup, Network, Node
 from riskml.recipe.spec import (
     DAY,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskml.errors import DataError
-from riskml.features.naming import AGGREGATES
+from riskml.features.kinds import AGGREGATES
 from riskml.features.summary import DAY, summary_for
 
 VALUES = st.lists(st.floats(-1e15, 1e15, allow_subnormal=False), min_size=2, max_size=30)
