@@ -127,9 +127,7 @@ def _fold_facts(tuned: Tuned, parts: Split) -> Iterator[dict[str, Any]]:
         }
 
 
-def _notes(
-    recipe: Recipe, parts: Split, data: Prepared, tuned: Tuned, volume: Volume, model: Model
-) -> Iterator[str]:
+def _notes(recipe: Recipe, parts: Split, data: Prepared, tuned: Tuned, volume: Volume, model: Model) -> Iterator[str]:
     """What a reader must know before trusting the figures."""
     yield from tuned.folds.notes
     yield from _stopped(recipe, tuned)
@@ -177,8 +175,6 @@ def _stopped(recipe: Recipe, tuned: Tuned) -> Iterator[str]:
     if found.stopped == "seconds" or short:
         ended = f"the search {done}" if found.stopped == "seconds" else ""
         bag = f"the bag after {len(tuned.texts)} of {wish.bag} boosters" if short else ""
-        yield (
-            f"the time budget ended {' and '.join(word for word in (ended, bag) if word)}; "
-            f"`train.trials={len(found.trials)}` and `train.bag={len(tuned.texts)}` without `train.seconds` "
-            "give the same model"
-        )
+        again = f"`train.trials={len(found.trials)}` and `train.bag={len(tuned.texts)}` without `train.seconds` "
+        again += "may choose another past or other features" if tuned.hurried else "give the same model"
+        yield f"the time budget ended {' and '.join(word for word in (ended, bag) if word)}; {again}"

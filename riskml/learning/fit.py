@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from riskml.errors import TrainingError
-from riskml.learning.boost import bin_rows, train_text
 from riskml.learning.calibration import Calibrator, fit_calibrator
 from riskml.learning.prepare import ones
 from riskml.learning.schema import CATEGORY, NUMBER, Schema, learn_schema
@@ -119,30 +118,10 @@ def fit_table(
         float(outcome.mean()) if share is None else share,
     )
     settings = replace(Train(trials=100_000 if seconds is not None else 40, bag=8), seconds=seconds, seed=seed, **wish)
-    tuned = tune(rows, settings)
-    return Fitted(schema, tuned.texts, _calibrator(rows, tuned), tuned)
-
-
-def _calibrator(rows: Rows, tuned: Tuned) -> Calibrator:
-    """A calibrator fitted on margins of validation rows by trees of the fold's own training rows."""
-    import lightgbm as lgb
-
-    if not tuned.folds.folds:
-        return fit_calibrator(_margins(tuned.texts, rows.X), rows.y)
-    margins, outcomes = [], []
-    member = tuned.members[0]
-    for fold in tuned.folds.folds:
-        binned = bin_rows(rows.X[fold.train], rows.y[fold.train], rows.categorical, rows.names, member.params)
-        text = train_text(binned, member.params, member.rounds, member.seed)
-        margins.append(np.asarray(lgb.Booster(model_str=text).predict(rows.X[fold.valid], raw_score=True)))
-        outcomes.append(rows.y[fold.valid])
-    return fit_calibrator(np.concatenate(margins), np.concatenate(outcomes))
-
-
-def _margins(texts: tuple[str, ...], X: NDArray[np.float32]) -> Floats:
-    import lightgbm as lgb
-
-    return np.asarray(np.mean([lgb.Booster(model_str=text).predict(X, raw_score=True) for text in texts], axis=0))
+    tuned = tune(rows, settings, later=True)
+    fitted = Fitted(replace(schema, names=tuned.names), tuned.texts, Calibrator("platt"), tuned)
+    margins, outcomes = tuned.later or (fitted.margins(frame.iloc[order]), rows.y)
+    return replace(fitted, calibrator=fit_calibrator(margins, outcomes))
 
 
 def _kind(column: Any) -> str:
@@ -151,5 +130,3 @@ def _kind(column: Any) -> str:
 
     numeric = pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
     return NUMBER if numeric else CATEGORY
-
-

@@ -57,16 +57,6 @@ class Search:
     trials: tuple[Trial, ...]
     stopped: str = "trials"
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether the user ended it."""
-        return self.stopped == "interrupted"
-
-    @property
-    def out_of_time(self) -> bool:
-        """Whether the seconds ended it."""
-        return self.stopped == "seconds"
-
     @cached_property
     def top(self) -> Trial:
         """The highest value of a complete trial, the earliest among equals."""

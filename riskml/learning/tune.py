@@ -21,8 +21,8 @@ import optuna
 from numpy.typing import NDArray
 
 from riskml.data.split import Fold, Folds, folds
-from riskml.learning import bag
-from riskml.learning.boost import BINNING, FIXED, Binned, Matrix, bin_rows
+from riskml.learning import bag, drift, history
+from riskml.learning.boost import BINNING, FIXED, Binned, Matrix, bin_rows, train_text
 from riskml.learning.drift import Selection, select
 from riskml.learning.history import History, choose_history
 from riskml.learning.journal import COMPLETE, Journal, Trial
@@ -44,6 +44,7 @@ Progress = Callable[[str, int, int, str], None]
 SEARCH_GOODS = 60_000  # good rows a search needs at least to rank trials,
 SEARCH_RATIO = 20  # or this many for each fraud: more only makes it slower
 SEARCHING = 0.8  # part of the seconds that may pass before the bag
+CHOOSING = 0.08  # part of the seconds for choosing the past, and again for the features
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The boosters, the features they read in order, and how they came about; ``members`` are those fitted."""
+    """The boosters, the features they read in order, and how they came about; ``members`` are those fitted.
+
+    ``later`` holds margins and outcomes of the folds' validation rows, if they were asked for; ``hurried`` says that
+    the seconds left less room for choosing the past and the features than there is without a budget.
+    """
 
     texts: tuple[str, ...]
     names: tuple[str, ...]
@@ -85,6 +90,8 @@ class Tuned:
     found: Search | None
     members: tuple[bag.Member, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    later: tuple[Floats, NDArray[np.int8]] | None = None
+    hurried: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,9 @@ def tune(
     journal: Path | None = None,
     say: Progress | None = None,
     on_interrupt: str = "raise",
+    later: bool = False,
 ) -> Tuned:
-    """Tune and fit the bag.
+    """Tune and fit the bag; ``later`` also gives margins of rows that their trees had not seen.
 
     Raises:
         TrainingError: the storage or the trials to start from cannot be read.
@@ -135,6 +143,8 @@ def tune(
     members = bag.members(found, study.space, wish)
     texts = bag.fit(members, lambda seed: last_rows(study, wish, seed), steps.left, steps.say)
     steps.done("bag")
+    judged = _later(study, members[0]) if later and study.folds.folds else None
+    steps.done("later")
     return Tuned(
         texts,
         study.rows.names,
@@ -144,6 +154,8 @@ def tune(
         found,
         members[: len(texts)],
         dict(steps.seconds),
+        judged,
+        _hurried(rows, wish),
     )
 
 
@@ -222,13 +234,12 @@ def _history(binned: Binned, rows: Rows, cut: Folds, space: Space, wish: Train, 
         wish.seed,
         half_life=wish.half_life,
         spans=wish.history is None,
+        most=_most(rows, wish),
         say=steps.say,
     )
 
 
-def _selection(
-    rows: Rows, cut: Folds, past: History, space: Space, wish: Train, steps: _Steps
-) -> Selection | None:
+def _selection(rows: Rows, cut: Folds, past: History, space: Space, wish: Train, steps: _Steps) -> Selection | None:
     """The features that tell whether rather than when; None where that is not asked or there is no clock."""
     if rows.time is None or not wish.select or not cut.folds:
         return None
@@ -244,8 +255,37 @@ def _selection(
         wish.seed,
         history=past,
         protected=tuple(wish.monotone),
+        cells=_cells(wish),
         say=steps.say,
     )
+
+
+def _most(rows: Rows, wish: Train) -> int:
+    """Rows of one fit while the past is chosen."""
+    if wish.seconds is None:
+        return history.MOST
+    return history.affordable(CHOOSING * wish.seconds, len(rows.names), wish.folds)
+
+
+def _cells(wish: Train) -> int:
+    """Cells to look at while the features are chosen."""
+    return drift.CELLS if wish.seconds is None else drift.cells_within(CHOOSING * wish.seconds)
+
+
+def _hurried(rows: Rows, wish: Train) -> bool:
+    """Whether the budget makes either smaller."""
+    return rows.time is not None and (_most(rows, wish) < history.MOST or (wish.select and _cells(wish) < drift.CELLS))
+
+
+def _later(study: Study, member: bag.Member) -> tuple[Floats, NDArray[np.int8]]:
+    """Margins and outcomes of every fold's validation rows, by one member fitted on the fold's training rows."""
+    margins, outcomes = [], []
+    for fold, made in zip(study.folds.folds, study.fold_rows, strict=True):
+        text = train_text(made.train, member.params, member.rounds, member.seed)
+        tree = lightgbm.Booster(model_str=text)
+        margins.append(np.asarray(tree.predict(study.rows.X[fold.valid], raw_score=True), dtype=np.float64))
+        outcomes.append(study.rows.y[fold.valid])
+    return np.concatenate(margins), np.concatenate(outcomes)
 
 
 def _scores(rows: Rows, cut: Folds, wish: Train) -> tuple[Objective, ...]:

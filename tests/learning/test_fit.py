@@ -58,6 +58,25 @@ def test_a_budget_ends_the_work_and_leaves_a_model() -> None:
     assert len(fitted.texts) == 2 and fitted.tuned.found is not None and fitted.tuned.found.stopped == "seconds"
 
 
+def test_a_dropped_feature_is_not_read_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a feature was left out, margins and calibration read the others alone, in the order of the trees."""
+    from riskml.learning import tune as module
+    from riskml.learning.drift import Selection
+
+    def without_noise(*_: Any, **__: Any) -> Selection:
+        kept = np.array([name != "noise" for name in ("amount", "noise", "country")])
+        return Selection(kept, (), (), 0.5, None, ())
+
+    monkeypatch.setattr(module, "select", without_noise)
+    monkeypatch.setattr(Selection, "dropped", property(lambda self: {"noise": "said so"}))
+    frame, fraud, time = rows()
+    fitted = fit_table(frame, fraud, time, trials=3, bag=2, folds=2)
+    assert fitted.schema.names == fitted.tuned.names == ("amount", "country")
+    found = fitted.predict(frame)
+    assert np.array_equal(found, fitted.predict(frame.assign(noise=0.0)))
+    assert found.mean() == pytest.approx(fraud.mean(), rel=0.35)
+
+
 def test_money_can_be_what_counts() -> None:
     """The objective about money needs money."""
     frame, fraud, time = rows()

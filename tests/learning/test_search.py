@@ -128,7 +128,7 @@ def test_an_interrupt_may_finish_with_the_best_so_far(fold_rows: list[FoldRows])
             raise KeyboardInterrupt
 
     found = search(fold_rows, Space(100, 600), BUDGET, Journal(None, ""), told, "finish")
-    assert found.interrupted and len(found.trials) == 3
+    assert found.stopped == "interrupted" and len(found.trials) == 3
 
     def at_once(params: object, y: object) -> float:
         raise KeyboardInterrupt
@@ -141,7 +141,7 @@ def test_an_interrupt_may_finish_with_the_best_so_far(fold_rows: list[FoldRows])
 def test_a_spent_budget_starts_no_round(fold_rows: list[FoldRows]) -> None:
     """The first round always runs; once the seconds are spent no other does, and the result says so."""
     found = run(fold_rows, seconds=0.0)
-    assert len(found.trials) == 2 and found.out_of_time
+    assert len(found.trials) == 2 and found.stopped == "seconds"
     assert plain(found.trials) == plain(run(fold_rows, trials=2).trials)
 
 
