@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 FORMAT = "riskml.model/1"
+MODEL_FILE = "model.json"  # beside the boosters' text
 FEW = 2_000
 CHUNK = 100_000  # rows scored at once, so that memory stays flat
 
@@ -109,12 +110,15 @@ class Model:
 
     def write(self, folder: Path) -> None:
         """Write ``model.json`` and the boosters' text into ``folder``, which must exist."""
-        for at, text in enumerate(self.boosters):
-            (folder / _booster(at)).write_text(text, encoding="utf-8", newline="\n")
+        for name, data in self.files().items():
+            (folder / name).write_bytes(data)
+
+    def files(self) -> dict[str, bytes]:
+        """What ``write`` writes, by name: ``model.json`` and the boosters' text."""
         body = {key: value for key, value in self._content().items() if key != "boosters"}
         body |= {"boosters": [_booster(at) for at in range(len(self.boosters))], "digest": self.digest}
-        text = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        (folder / "model.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+        head = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        return {_booster(at): text.encode() for at, text in enumerate(self.boosters)} | {MODEL_FILE: head.encode()}
 
     @classmethod
     def read(cls, folder: Path) -> Model:
@@ -123,19 +127,33 @@ class Model:
         Raises:
             DataError: a file is missing, malformed or altered.
         """
+        return cls._read(str(folder), lambda name: (folder / name).read_bytes())
+
+    @classmethod
+    def of_files(cls, files: Mapping[str, bytes]) -> Model:
+        """The inverse of ``files``; further files are ignored.
+
+        Raises:
+            DataError: as ``read``.
+        """
+        return cls._read("the release", files.__getitem__)
+
+    @classmethod
+    def _read(cls, where: str, file: Callable[[str], bytes]) -> Model:
+        """The model whose files ``file`` gives by name."""
         try:
-            body = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            body = json.loads(file(MODEL_FILE).decode())
             if body["format"] != FORMAT:
                 raise ValueError(f"format {body['format']!r}, not {FORMAT!r}")
             names = [str(name) for name in body["boosters"]]
             if any(name != _booster(at) for at, name in enumerate(names)):
                 raise ValueError("unexpected booster file names")
-            boosters = tuple((folder / name).read_bytes().decode() for name in names)
+            boosters = tuple(file(name).decode() for name in names)
             model = cls._from_content(body | {"boosters": boosters})
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"no readable model in {folder}: {error}", "run `riskml train` again") from error
-        if model.digest != body["digest"]:
-            raise DataError(f"the model in {folder} was altered after it was written", "run `riskml train` again")
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"no readable model in {where}: {error}", "run `riskml train` again") from error
+        if model.digest != body.get("digest"):
+            raise DataError(f"the model in {where} was altered after it was written", "run `riskml train` again")
         return model
 
     def _content(self) -> dict[str, Any]:
