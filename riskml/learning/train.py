@@ -25,6 +25,7 @@ from riskml.learning.facts import Facts, tell
 from riskml.learning.few import Few, few_labels
 from riskml.learning.journal import Trial
 from riskml.learning.model import Model
+from riskml.learning.monotone import monotone
 from riskml.learning.objective import average_precision
 from riskml.learning.prepare import Prepared, ones, prepare, refuse_giveaways, refuse_too_little
 from riskml.learning.reliability import calibration_facts
@@ -177,7 +178,7 @@ def _few(recipe: Recipe, table: FeatureTable, made: Ready) -> Few:
         entities=recipe.events.entities,
         categorical=rows.categorical,
         gap=rows.gap,
-        params=recipe.train.params,
+        params={**recipe.train.params, **monotone(recipe.train.monotone, rows.names, rows.categorical)},
     )
 
 

@@ -71,7 +71,7 @@ def grow(
         X: encoded rows.
         y: outcomes [n].
         prior: log-odds by the day-one scores [n].
-        params: the recipe's LightGBM parameters, for the labels' half.
+        params: the recipe's LightGBM parameters, for the labels' half; directions bind both.
         seed: of every random part.
         categorical: positions of categorical columns.
         names: of the columns.
@@ -83,7 +83,8 @@ def grow(
     if prior is None:
         return Texts(None, labels)
     data.set_label(prior.astype(np.float32))
-    return Texts(_text(data, PRIOR, PRIOR_ROUNDS, "regression", seed), labels)
+    directions = {name: value for name, value in params.items() if name.startswith("monotone")}
+    return Texts(_text(data, PRIOR | directions, PRIOR_ROUNDS, "regression", seed), labels)
 
 
 def margins(texts: Sequence[str], X: NDArray[np.float32]) -> Floats:

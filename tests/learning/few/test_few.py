@@ -89,3 +89,20 @@ def test_the_rule_leaves_the_guided_model_only_for_a_clear_difference() -> None:
     assert choose([guided, clear], True)[0] == TREES
     assert choose([guided, noisy], True)[0] == GUIDED
     assert choose([], True)[0] == GUIDED
+
+
+def test_a_direction_of_the_recipe_binds_both_halves() -> None:
+    """A score that may only fall with the amount never rises with it, though the frauds say otherwise."""
+    from riskml.learning.monotone import monotone
+
+    names = PLAN.names
+    found = few(params=monotone({"amount": "down"}, names))
+    assert found.texts is not None and len(found.texts) == 2
+    X, _, _ = rows(60, 5)
+    at = names.index("amount")
+    ladder = np.repeat(X[:, : len(names)], 20, axis=0)
+    ladder[:, at] = np.tile(np.geomspace(0.1, 1e5, 20), len(X)).astype(np.float32)
+    for text in found.texts:
+        assert np.all(np.diff(margins((text,), ladder).reshape(-1, 20), axis=1) <= 0)
+    free = few()
+    assert free.texts is not None and np.any(np.diff(margins(free.texts, ladder).reshape(-1, 20), axis=1) > 0)
