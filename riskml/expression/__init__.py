@@ -87,7 +87,15 @@ class Expression:
         Raises:
             ExpressionError: as ``evaluate``.
         """
-        found = self._closure({name: self._field(row, name) for name in self.columns})
+        return self.compute({name: self._field(row, name) for name in self.columns})
+
+    def compute(self, row: Mapping[str, Scalar]) -> float | str | None:
+        """As ``evaluate_row``, for values that were read with ``values.read_scalar``; it may hold further names.
+
+        Raises:
+            ExpressionError: a value of the wrong kind.
+        """
+        found = self._closure(row)
         if found is None or isinstance(found, str):
             return found
         if isinstance(found, int):
