@@ -1,10 +1,10 @@
 """The one byte encoding of a release: named files in, a canonical ZIP out, and back.
 
 Every archive has exactly one valid encoding: entries stored (deflate differs between zlib builds), ``manifest.json``
-first and the rest by name, every date 1980-01-01, no extra fields, comments, descriptors or trailing bytes. Reading
-parses that encoding directly, then encodes what it read and compares bytes, so a change anywhere, the archive's own
-structure included, is seen. Nothing is ever written to disk by reading, and nothing in the archive can name a path
-outside it: compressed, linked, duplicated, nested-too-deep or oddly named entries are refused.
+first, the rest by name, ``signature.json`` last; every date 1980-01-01, no extra fields, comments, descriptors or
+trailing bytes. Reading parses that encoding directly, then encodes what it read and compares bytes, so a change
+anywhere, the archive's own structure included, is seen. Nothing is ever written to disk by reading, and nothing in the
+archive can name a path outside it: compressed, linked, duplicated, nested-too-deep or oddly named entries are refused.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import re
 import stat
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from riskml.errors import ReleaseError, UsageError
 
-__all__ = ["MANIFEST", "MAX_BYTES", "MAX_FILES", "Archive", "decode", "encode", "read_bytes"]
+__all__ = ["MANIFEST", "MAX_BYTES", "MAX_FILES", "SIGNATURE", "Archive", "decode", "encode", "is_name", "read_bytes"]
 
 MANIFEST = "manifest.json"
+SIGNATURE = "signature.json"  # the only file the manifest does not list, because it is made over the manifest
 MAX_BYTES = 512 * 1024 * 1024  # of the whole file; a release is a few megabytes
 MAX_FILES = 200
 
@@ -55,16 +56,12 @@ def encode(files: Mapping[str, bytes]) -> bytes:
         raise ReleaseError(f"a release holds at most {MAX_FILES} files, not {len(files)}")
     if sum(map(len, files.values())) > MAX_BYTES - 1024 * 1024:
         raise ReleaseError(f"a release holds at most {MAX_BYTES >> 20} MiB", "train fewer or smaller trees")
-    body, directory = bytearray(), bytearray()
-    for name in sorted(files, key=lambda name: (name != MANIFEST, name)):
-        if not _NAME.fullmatch(name):
-            raise ReleaseError(f"a release cannot hold a file named {name!r}")
-        data, offset, label = files[name], len(body), name.encode("ascii")
-        common = (_VERSION, 0, 0, 0, _DATE, zlib.crc32(data), len(data), len(data), len(label), 0)
-        body += _LOCAL.pack(b"PK\x03\x04", *common) + label + data
-        directory += _CENTRAL.pack(b"PK\x01\x02", _MADE_BY, *common, 0, 0, 0, _MODE, offset) + label
-    end = _END.pack(b"PK\x05\x06", 0, 0, len(files), len(files), len(directory), len(body), 0)
-    return bytes(body + directory + end)
+    return b"".join(piece for _, piece in _pieces(files))
+
+
+def is_name(name: str) -> bool:
+    """Whether a file of a release may be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def decode(raw: bytes) -> Archive:
@@ -131,20 +128,34 @@ def _read_entry(raw: bytes, offset: int) -> tuple[str, bytes, int]:
     return name, raw[start + name_length : end], end
 
 
+def _pieces(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    """The canonical archive in pieces, each with the name of the entry it belongs to; "" is the directory.
+
+    Raises:
+        ReleaseError: a name that no release may hold.
+    """
+    directory, offset = bytearray(), 0
+    for name in sorted(files, key=lambda name: (name == SIGNATURE, name != MANIFEST, name)):
+        if not is_name(name):
+            raise ReleaseError(f"a release cannot hold a file named {name!r}")
+        data, label = files[name], name.encode("ascii")
+        common = (_VERSION, 0, 0, 0, _DATE, zlib.crc32(data), len(data), len(data), len(label), 0)
+        yield name, _LOCAL.pack(b"PK\x03\x04", *common) + label
+        yield name, data
+        directory += _CENTRAL.pack(b"PK\x01\x02", _MADE_BY, *common, 0, 0, 0, _MODE, offset) + label
+        offset += _LOCAL.size + len(label) + len(data)
+    end = _END.pack(b"PK\x05\x06", 0, 0, len(files), len(files), len(directory), offset, 0)
+    yield "", bytes(directory) + end
+
+
 def _difference(raw: bytes, files: Mapping[str, bytes]) -> str | None:
     """Where ``raw`` first differs from the canonical encoding of its own files; None if nowhere."""
-    canonical = encode(files)
-    if raw == canonical:
-        return None
-    shared = min(len(raw), len(canonical))
-    step, at = 4096, 0
-    while at < shared and raw[at : at + step] == canonical[at : at + step]:
-        at += step
-    while at < shared and raw[at] == canonical[at]:
-        at += 1
-    offset = 0
-    for name, data in files.items():
-        offset += _LOCAL.size + len(name) + len(data)
-        if at < offset:
-            return f"entry `{name}` (byte {at})"
-    return f"directory of the archive (byte {at})"
+    at = 0
+    for name, piece in _pieces(files):
+        found = raw[at : at + len(piece)]
+        if found != piece:
+            same = next((i for i, (a, b) in enumerate(zip(found, piece, strict=False)) if a != b), len(found))
+            where = f"entry `{name}`" if name else "directory of the archive"
+            return f"{where} (byte {at + same})"
+        at += len(piece)
+    return None if at == len(raw) else f"directory of the archive (byte {at})"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -22,7 +21,7 @@ from riskml.release.card import model_card
 from riskml.release.golden import golden_vectors
 from riskml.release.inputs import declare_inputs
 from riskml.release.load import MODEL, temporary_folder
-from riskml.release.manifest import FileEntry, Manifest, Stage, canonical_json, sha256
+from riskml.release.manifest import NAME, VERSION, FileEntry, Manifest, Stage, canonical_json, sha256
 from riskml.release.scorer import Scorer
 from riskml.release.verdict import check_model, choose_stage
 from riskml.release.verify import verify_bytes
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ReleaseInfo", "build_release"]
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}")
 _LIBRARIES = ("riskml", "lightgbm", "numpy")
 
 
@@ -122,9 +119,9 @@ def build_release(
 
 
 def _check_names(name: str, version: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UsageError(f"`{name}` cannot name a release", "use letters, digits, `-` and `_`, at most 64")
-    if not _VERSION.fullmatch(version):
+    if not VERSION.fullmatch(version):
         raise UsageError(f"`{version}` cannot be the version of a release", "write it like 0.1.0")
 
 

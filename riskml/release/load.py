@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from riskml.errors import DataError, ReleaseError, UsageError
 from riskml.release import archive
+from riskml.release.contents import Contents, open_contents
 from riskml.release.inputs import Field, Inputs, is_null
-from riskml.release.manifest import Manifest, Stage, parse_json, sha256
+from riskml.release.manifest import Manifest, Stage, parse_json
 from riskml.release.scorer import Action, Scorer
+from riskml.release.sign import Trust
 
 if TYPE_CHECKING:
     from riskml.learning.model import Model
@@ -134,55 +136,25 @@ class Release:
         return score_table(self, table, reasons)
 
 
-@dataclass(frozen=True)
-class Contents:
-    """The files of a release and what is wrong with them; nothing is, if ``problems`` is empty."""
-
-    manifest: Manifest
-    files: Mapping[str, bytes]
-    problems: tuple[str, ...]
-
-
-def load(path: str | Path) -> Release:
+def load(path: str | Path, trust: Trust = None) -> Release:
     """The release at ``path``, after every byte of it was checked.
 
+    Args:
+        path: a ``.riskml`` file.
+        trust: a file of public keys, or its contents: a release that none of them signed is refused.
+
     Raises:
-        UsageError: no such file.
-        ReleaseError: altered, malformed or from a newer riskml.
+        UsageError: no such file, or no key in ``trust``.
+        ReleaseError: altered, malformed, from a newer riskml, or not signed by a trusted key.
     """
     where = Path(path)
-    contents = open_contents(archive.read_bytes(where))
+    contents = open_contents(archive.read_bytes(where), trust)
     if contents.problems:
         more = f" and {len(contents.problems) - 1} more" if len(contents.problems) > 1 else ""
         raise ReleaseError(
             f"`{where.name}`: {contents.problems[0]}{more}", f"`riskml verify {where}` lists what is wrong"
         )
     return assemble(contents)
-
-
-def open_contents(raw: bytes) -> Contents:
-    """Parse the bytes of a release and compare every file with the manifest.
-
-    Raises:
-        ReleaseError: it cannot be read as a release; ``NewerReleaseError`` if it is of a newer schema.
-    """
-    read = archive.decode(raw)
-    problems = []
-    if archive.MANIFEST not in read.files:
-        raise ReleaseError("the archive holds no `manifest.json`", "give the file that `riskml package` wrote")
-    if read.flaw is not None and read.flaw.startswith(f"entry `{archive.MANIFEST}`"):
-        raise ReleaseError("`manifest.json` was altered", "copy the release again from its source")
-    manifest = Manifest.decode(read.files[archive.MANIFEST])
-    for name, entry in manifest.files.items():
-        data = read.files.get(name)
-        if data is None:
-            problems.append(f"`{name}` is missing")
-        elif len(data) != entry.size or sha256(data) != entry.sha256:
-            problems.append(f"`{name}` was altered")
-    problems += [f"`{name}` does not belong here" for name in read.files if name not in _expected(manifest)]
-    if read.flaw is not None and not problems:
-        problems.append(f"the archive itself was altered: {read.flaw}")
-    return Contents(manifest, read.files, tuple(problems))
 
 
 def assemble(contents: Contents) -> Release:
@@ -203,10 +175,6 @@ def assemble(contents: Contents) -> Release:
     if files["plan.json"] != model.plan.to_json().encode():
         raise ReleaseError("`plan.json` of the release is not the plan of its model")
     return Release(manifest, Scorer(model, Inputs.from_dict(schema)), files)
-
-
-def _expected(manifest: Manifest) -> set[str]:
-    return {archive.MANIFEST, *manifest.files}
 
 
 def _read_model(files: Mapping[str, bytes]) -> Model:

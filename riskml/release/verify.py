@@ -1,19 +1,22 @@
 """Is this release whole, and does it still decide as it did when it was built?
 
-In goes a path; out comes a ``Verification`` with one sentence for every altered, missing or foreign file and every
-golden vector that differs. A file that is missing, unreadable or from a newer riskml cannot be judged and raises.
+In goes a path, and the keys to trust if any; out comes a ``Verification`` with one sentence for every altered, missing
+or foreign file, for a signature that does not fit or is not trusted, and for every golden vector that differs. A file
+that is missing, unreadable or from a newer riskml cannot be judged and raises.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from riskml.errors import ReleaseError
 from riskml.release import archive
+from riskml.release.contents import Contents, open_contents
 from riskml.release.golden import check_golden
-from riskml.release.load import assemble, open_contents
-from riskml.release.manifest import Manifest, NewerReleaseError
+from riskml.release.load import assemble
+from riskml.release.manifest import NewerReleaseError
+from riskml.release.sign import Trust
 
 __all__ = ["Verification", "verify", "verify_bytes"]
 
@@ -27,21 +30,25 @@ class Verification:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-def verify(path: str | Path) -> Verification:
-    """Check the archive, every hash and every golden vector.
+def verify(path: str | Path, trust: Trust = None) -> Verification:
+    """Check the archive, every hash, the signature and every golden vector.
+
+    Args:
+        path: a ``.riskml`` file.
+        trust: a file of public keys, or its contents: a release that none of them signed is not whole.
 
     Raises:
-        UsageError: no such file.
+        UsageError: no such file, or no key in ``trust``.
         NewerReleaseError: the release has a newer schema.
     """
-    return verify_bytes(archive.read_bytes(Path(path)))
+    return verify_bytes(archive.read_bytes(Path(path)), trust)
 
 
-def verify_bytes(raw: bytes) -> Verification:
+def verify_bytes(raw: bytes, trust: Trust = None) -> Verification:
     """As ``verify``, for a release in memory."""
     try:
-        contents = open_contents(raw)
-        facts = _facts(contents.manifest)
+        contents = open_contents(raw, trust)
+        facts = _facts(contents) | {"trusted": trust is not None}
         if contents.problems:
             return Verification(False, contents.problems, facts)
         release = assemble(contents)
@@ -53,8 +60,9 @@ def verify_bytes(raw: bytes) -> Verification:
     return Verification(not problems, tuple(problems), facts | {"golden_vectors": count})
 
 
-def _facts(manifest: Manifest) -> dict[str, object]:
-    """What the manifest says, for people and scripts."""
+def _facts(contents: Contents) -> dict[str, object]:
+    """What manifest and signature say, for people and scripts."""
+    manifest = contents.manifest
     return {
         "id": manifest.id,
         "name": manifest.name,
@@ -64,5 +72,6 @@ def _facts(manifest: Manifest) -> dict[str, object]:
         "files": len(manifest.files),
         "lineage": dict(manifest.lineage),
         "versions": dict(manifest.versions),
-        "signature": "none: integrity only",
+        "override": None if manifest.override is None else asdict(manifest.override),
+        "signature": contents.signature,
     }

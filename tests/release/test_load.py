@@ -220,8 +220,8 @@ def test_a_newer_schema_asks_for_an_upgrade(path: Path, tmp_path: Path) -> None:
     """A release of a later format is refused with the way out, not called altered."""
     manifest = archive.decode(path.read_bytes()).files["manifest.json"]
     copy = tmp_path / "newer.riskml"
-    copy.write_bytes(repack(path, {"manifest.json": manifest.replace(b"riskml.release/1", b"riskml.release/2")}))
-    with pytest.raises(ReleaseError, match=r"riskml\.release/2") as caught:
+    copy.write_bytes(repack(path, {"manifest.json": manifest.replace(b"riskml.release/2", b"riskml.release/3")}))
+    with pytest.raises(ReleaseError, match=r"riskml\.release/3") as caught:
         load(copy)
     assert "upgrade" in caught.value.hint
 

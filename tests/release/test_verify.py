@@ -80,7 +80,7 @@ def test_a_newer_release_cannot_be_judged(path: Path) -> None:
     """A later format is neither whole nor altered."""
     manifest = archive.decode(path.read_bytes()).files["manifest.json"]
     with pytest.raises(ReleaseError, match="this riskml reads"):
-        verify_bytes(repack(path, {"manifest.json": manifest.replace(b"riskml.release/1", b"riskml.release/9")}))
+        verify_bytes(repack(path, {"manifest.json": manifest.replace(b"riskml.release/2", b"riskml.release/9")}))
 
 
 def test_a_forged_decision_is_named_by_its_vector(path: Path) -> None:
