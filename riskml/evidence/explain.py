@@ -134,7 +134,7 @@ def explain(
                 name,
                 X[:, place[name]],
                 parts[:, place[name]],
-                model.schema.labels(name),
+                model.schema.labels(name, table.frame[name].unique() if name in model.schema.hashed else ()),
                 "seconds" if name in lasting else "",
             )
             for name in shown

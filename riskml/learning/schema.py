@@ -2,14 +2,17 @@
 
 In goes a table or one event by name; out come rows of numbers, the same for both: every number is rounded to
 float32, anything not finite is missing (NaN). A category is learned from 20 training rows, and so is null; a value
-that is rarer than that, or was never seen, is missing, and null too where it was rare. A missing column is refused.
-Loads no pandas to encode one event, so a release can use it.
+that is rarer than that, or was never seen, is missing, and null too where it was rare. A column with more than 50
+values may name people or shops: its categories are kept as hashes, and say no more than whether an event has one of
+them. A missing column is refused. Loads no pandas to encode one event, so a release can use it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 NUMBER, CATEGORY = "number", "category"
 MOST_CATEGORIES = 250
+MOST_PLAIN = 50  # values of a column up to which its categories are kept as they are
+_HASH = re.compile("sha256:[0-9a-f]{16}")
 NULL = "(null)"  # how null is told among categories
 
 
@@ -32,26 +37,35 @@ class Schema:
     """Names in model order; ``kinds`` of each; ``categories`` of the categorical ones, the code being the position.
 
     ``nulls`` are the categorical features whose null is a value like any other: its code follows the last category.
+    The categories of the ``hashed`` ones are what ``hashed_text`` gives, and an event may bring either form.
     """
 
     names: tuple[str, ...]
     kinds: Mapping[str, str]
     categories: Mapping[str, tuple[str, ...]]
     nulls: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
 
     @cached_property
-    def codes(self) -> dict[str, dict[str, float]]:
-        """Per categorical feature: category to code."""
-        return {name: {text: float(i) for i, text in enumerate(known)} for name, known in self.categories.items()}
+    def codes(self) -> dict[str, Mapping[str, float]]:
+        """Per categorical feature: the text of a category, as an event brings it, to its code."""
+        plain = {name: {text: float(i) for i, text in enumerate(known)} for name, known in self.categories.items()}
+        return {name: _Hashed(codes) if name in self.hashed else codes for name, codes in plain.items()}
 
     @cached_property
     def absent(self) -> dict[str, float]:
         """Per categorical feature: the code of null, NaN where null means no more than a rare value."""
         return {name: float(len(known)) if name in self.nulls else math.nan for name, known in self.categories.items()}
 
-    def labels(self, name: str) -> tuple[str, ...] | None:
-        """What the codes of a categorical feature stand for, in order; None for a number."""
+    def labels(self, name: str, texts: Iterable[object] = ()) -> tuple[str, ...] | None:
+        """What the codes of a categorical feature stand for, in order; None for a number.
+
+        ``texts`` are values that may be shown in place of their hashes.
+        """
         known = self.categories.get(name)
+        if known is not None and name in self.hashed:
+            shown = {hashed_text(_text(value)): _text(value) for value in texts}
+            known = tuple(shown.get(text, text) for text in known)
         return (*known, NULL) if known is not None and name in self.nulls else known
 
     @property
@@ -117,20 +131,49 @@ class Schema:
         return table[positions]
 
     def to_dict(self) -> dict[str, object]:
-        """JSON-ready form."""
-        return {
+        """JSON-ready form; without hashed categories it is that of schemas written before there were any."""
+        body: dict[str, object] = {
             "names": list(self.names),
             "kinds": dict(self.kinds),
             "categories": {name: list(known) for name, known in self.categories.items()},
             "nulls": list(self.nulls),
         }
+        return body | {"hashed": list(self.hashed)} if self.hashed else body
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Schema:
-        """The inverse of ``to_dict``; a schema that does not tell of nulls takes none for a value."""
+        """The inverse of ``to_dict``; a schema that tells of no nulls or hashes has none."""
         categories = {str(name): tuple(str(v) for v in known) for name, known in body["categories"].items()}
         kinds = {str(k): str(v) for k, v in body["kinds"].items()}
-        return cls(tuple(body["names"]), kinds, categories, tuple(str(name) for name in body.get("nulls", ())))
+        nulls, hashed = (tuple(str(name) for name in body.get(key, ())) for key in ("nulls", "hashed"))
+        return cls(tuple(body["names"]), kinds, categories, nulls, hashed)
+
+
+class _Hashed(Mapping[str, float]):
+    """Codes of hashed categories, asked for by their texts or by their hashes."""
+
+    def __init__(self, codes: Mapping[str, float]) -> None:
+        self._codes = codes
+
+    def __getitem__(self, text: str) -> float:
+        return self._codes[hashed_text(text)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._codes)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+
+def hashed_text(text: str) -> str:
+    """How a category is kept that may not be told: 64 bits of its SHA-256; a text of that form stays as it is.
+
+    >>> hashed_text("Corner Shop, Vienna")
+    'sha256:bd10c57f0b6bf6c6'
+    """
+    if text.startswith("sha256:") and _HASH.fullmatch(text):
+        return text
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def learn_schema(
@@ -138,10 +181,11 @@ def learn_schema(
 ) -> Schema:
     """The schema of ``names``; categories seen at least ``least`` times in ``rows``, the commonest 250 at most.
 
-    Null is a value of its own where it was seen as often, beside at least one such category.
+    Null is a value of its own where it was seen as often, beside at least one such category. A column with more than
+    50 values in ``rows`` is hashed.
     """
     categories: dict[str, tuple[str, ...]] = {}
-    nulls = []
+    nulls, hashed = [], []
     for name in names:
         if kinds[name] != CATEGORY:
             continue
@@ -150,10 +194,14 @@ def learn_schema(
             text = _text(value)
             counts[text] = counts.get(text, 0) + int(count)
         common = sorted((text for text in counts if counts[text] >= least), key=lambda t: (-counts[t], t))
-        categories[name] = tuple(sorted(common[:MOST_CATEGORIES]))
+        kept = common[:MOST_CATEGORIES]
+        if len(counts) > MOST_PLAIN:
+            hashed.append(name)
+            kept = [hashed_text(text) for text in kept]
+        categories[name] = tuple(sorted(set(kept)))
         if common and len(rows) - sum(counts.values()) >= least:
             nulls.append(name)
-    return Schema(tuple(names), {name: kinds[name] for name in names}, categories, tuple(nulls))
+    return Schema(tuple(names), {name: kinds[name] for name in names}, categories, tuple(nulls), tuple(hashed))
 
 
 def _text(value: object) -> str:

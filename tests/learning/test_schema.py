@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskml.errors import DataError
-from riskml.learning.schema import Schema, learn_schema
+from riskml.learning.schema import MOST_PLAIN, Schema, hashed_text, learn_schema
 
 SCHEMA = Schema(("x", "c", "z"), {"x": "number", "c": "category", "z": "number"}, {"c": ("AT", "CH", "1")})
 NULLS = Schema(SCHEMA.names, SCHEMA.kinds, SCHEMA.categories, ("c",))
+HASHED = Schema(
+    SCHEMA.names, SCHEMA.kinds, {"c": tuple(sorted(map(hashed_text, SCHEMA.categories["c"])))}, ("c",), ("c",)
+)
 numbers = st.one_of(st.none(), st.floats(width=64), st.integers(-(2**60), 2**60), st.booleans())
 words = st.one_of(st.none(), st.sampled_from(["AT", "CH", "DE", "1", ""]), st.text(max_size=3))
 
@@ -32,7 +35,7 @@ def test_a_table_and_its_rows_are_encoded_alike(rows: list[tuple[object, object,
             "c": pd.Series([r[1] for r in rows], dtype=object),
         }
     )
-    for schema in (SCHEMA, NULLS):
+    for schema in (SCHEMA, NULLS, HASHED):
         table = schema.encode(frame).astype(np.float64)
         single = np.array([schema.encode_row({"x": r[0], "c": r[1], "z": r[2], "more": 1}) for r in rows])
         assert np.array_equal(table, single, equal_nan=True)
@@ -99,3 +102,37 @@ def test_words_are_no_numbers(value: object) -> None:
 def test_survives_json() -> None:
     """A schema read from its JSON is the same schema."""
     assert Schema.from_dict(json.loads(json.dumps(SCHEMA.to_dict()))) == SCHEMA
+
+
+def shops(values: int) -> pd.DataFrame:
+    """A column with so many values, each seen 30 times, and a value seen once."""
+    one = ["once"]
+    return pd.DataFrame({"c": np.repeat([f"shop {i}" for i in range(values)], 30).tolist() + one})
+
+
+def test_categories_of_many_values_are_kept_as_hashes() -> None:
+    """Above 50 values no text of the column is in the schema, and every learned one still has a code of its own."""
+    frame = shops(MOST_PLAIN)
+    made = learn_schema(["c"], {"c": "category"}, frame, np.arange(len(frame)))
+    assert made.hashed == ("c",) and "shop" not in json.dumps(made.to_dict())
+    codes = made.encode(frame)[:, 0]
+    assert sorted(set(codes[:-1].tolist())) == list(range(MOST_PLAIN)) and math.isnan(codes[-1])
+    for at in (0, 31, len(frame) - 31):
+        text = frame["c"][at]
+        assert made.encode_row({"c": text})[0] == made.encode_row({"c": hashed_text(text)})[0] == codes[at]
+        assert made.labels("c", frame["c"].unique())[int(codes[at])] == text  # type: ignore[index]
+    assert Schema.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    few = shops(MOST_PLAIN - 1)
+    assert learn_schema(["c"], {"c": "category"}, few, np.arange(len(few))).hashed == ()
+
+
+def test_a_hash_is_what_another_program_computes() -> None:
+    """The stored form is the start of the SHA-256 of the UTF-8 text; only a text of exactly that form stays as it is."""
+    assert hashed_text("a") == "sha256:ca978112ca1bbdca" == hashed_text("sha256:ca978112ca1bbdca")
+    for other in ("sha256:", "sha256:ca978112ca1bbdc", "sha256:CA978112CA1BBDCA", "\ud800"):
+        assert hashed_text(other) != other and hashed_text(hashed_text(other)) == hashed_text(other)
+
+
+def test_schemas_without_hashes_are_written_as_ever() -> None:
+    """A model stored before keeps its digest: nothing of hashes is in the JSON of a schema that has none."""
+    assert "hashed" not in SCHEMA.to_dict() and Schema.from_dict(SCHEMA.to_dict()).hashed == ()
