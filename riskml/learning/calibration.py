@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,32 @@ class Calibrator:
             found = found / self.reported
         return np.clip(found, EDGE, 1 - EDGE)
 
+    def one(self, margin: float) -> float:
+        """The probability of one margin: the bits of ``apply``, at a tenth of its time."""
+        found = self._point(margin)
+        if self.reported < 1:
+            found /= self.reported
+        return min(max(found, EDGE), 1 - EDGE)
+
+    def _point(self, margin: float) -> float:
+        """``_curve`` of one margin; the functions are NumPy's, because Python's may differ in the last bit."""
+        if self.kind == "isotonic":
+            x, y = self._axes
+            above = min(int(x.searchsorted(margin, side="right")), len(x) - 1)
+            return min(float(np.interp(margin, x, y)), float(y[above]))
+        if self.kind == "platt":
+            z = self.slope * margin + self.intercept
+        else:
+            low, high = curves.beta_terms(np.asarray(margin))
+            z = self.slopes[0] * float(low) + self.slopes[1] * float(high) + self.intercept
+        return 0.5 * (1.0 + float(np.tanh(0.5 * z)))
+
+    @cached_property
+    def _axes(self) -> tuple[Floats, Floats]:
+        """Margins and probabilities of the knots."""
+        x, y = np.asarray(self.knots, dtype=np.float64).T.copy()
+        return x, y
+
     def _curve(self, values: Floats) -> Floats:
         """Probability of a reported fraud."""
         if self.kind == "platt":
@@ -69,7 +96,7 @@ class Calibrator:
         if self.kind == "beta":
             low, high = curves.beta_terms(values)
             return sigmoid(self.slopes[0] * low + self.slopes[1] * high + self.intercept)
-        x, y = np.asarray(self.knots, dtype=np.float64).T
+        x, y = self._axes
         above = np.minimum(np.searchsorted(x, values, side="right"), len(x) - 1)
         # interpolation may round past the next knot by a bit, and then the curve would fall there
         out: Floats = np.minimum(np.interp(values, x, y), y[above])

@@ -31,6 +31,7 @@ __all__ = [
     "Field",
     "Inputs",
     "declare_inputs",
+    "null_numbers",
     "read_column",
     "read_value",
     "source_of",
@@ -102,7 +103,10 @@ def declare_inputs(
     event_time: str | None,
     nulls: Mapping[str, Sequence[str]],
 ) -> Inputs:
-    """The fields that a model over ``plan`` reads; the names are the columns with the event's id and time."""
+    """The fields that a model over ``plan`` reads; the names are the columns with the event's id and time.
+
+    Features the model was fitted without are left out, unless a derived feature of it reads them.
+    """
     from riskml.expression import parse
 
     fields = [Field(name, _kind(schema, name), "input") for name in plan.inputs]
@@ -110,14 +114,15 @@ def declare_inputs(
     fields += [Field(item.name, "number", "feature") for item in plan.history]
     known = {field.name for field in fields}
     derived: dict[str, tuple[str, ...]] = {}
-    for item in plan.derived:
+    for item in (item for item in plan.derived if item.name in schema.names):
         reads = tuple(dict.fromkeys(source_of(name, event_time) for name in parse(item.expression).columns))
         derived[item.name] = reads
         fields += [
             Field(n, "time" if n in (event_time, EVENT_TIME) else "any", "context") for n in reads if n not in known
         ]
         known |= set(reads)
-    whole = tuple(replace(field, nulls=tuple(nulls.get(field.name, ()))) for field in fields)
+    read = {*schema.names, *(name for names in derived.values() for name in names)}
+    whole = tuple(replace(f, nulls=tuple(nulls.get(f.name, ()))) for f in fields if f.name in read)
     return Inputs(whole, derived, event_id, event_time)
 
 
@@ -149,7 +154,7 @@ def read_column(field: Field, values: Column) -> Column:
     """
     kind = values.dtype.kind
     if kind == "O" or (kind == "U" and field.kind != "number"):
-        listed = [read_value(field, value) for value in values.tolist()]
+        listed = _read_each(field, values.tolist())
         if field.kind == "number":
             return np.array(listed, dtype=np.float64)
         out = np.empty(len(values), dtype=object)
@@ -166,8 +171,16 @@ def read_column(field: Field, values: Column) -> Column:
             raise DataError(f"column `{field.name}` should hold numbers and holds {values.dtype}", "convert it first")
         return values
     numbers = values.astype(np.float64)
-    gone = ~np.isfinite(numbers) | np.isin(numbers, _null_numbers(field.nulls))
+    gone = ~np.isfinite(numbers) | np.isin(numbers, null_numbers(field.nulls))
     return np.where(gone, np.nan, numbers)
+
+
+def _read_each(field: Field, values: list[Any]) -> list[object]:
+    """``read_value`` of each; equal texts are read once, for columns of them repeat a few."""
+    if field.kind == "number" or not all(type(value) is str or value is None for value in values):
+        return [read_value(field, value) for value in values]
+    read = {value: read_value(field, value) for value in set(values)}
+    return [read[value] for value in values]
 
 
 def to_single(value: float) -> float:
@@ -204,17 +217,17 @@ def _number(field: Field, value: object) -> float:
     """A finite float64, NaN for null."""
     if is_null(value):
         return math.nan
-    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+    if isinstance(value, str | bytes) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         message = f"`{field.name}` should be a number and is the {_word(value)} {_shown(value)}"
         raise DataError(message, "send it as a number")
     try:
-        number = float(value)
+        number = float(value)  # type: ignore[arg-type]  # it has one of the two
     except OverflowError:
         return math.nan
     except (TypeError, ValueError):
         message = f"`{field.name}` should be one number and is a {type(value).__name__}"
         raise DataError(message, "send one event at a time") from None
-    return number if math.isfinite(number) and number not in _null_numbers(field.nulls) else math.nan
+    return number if math.isfinite(number) and number not in null_numbers(field.nulls) else math.nan
 
 
 def _category(field: Field, value: object) -> str:
@@ -256,12 +269,12 @@ def _means_null(field: Field, value: object) -> bool:
     if isinstance(value, str):
         return value in field.nulls
     if isinstance(value, int | float | np.integer | np.floating) and field.nulls:
-        return float(value) in _null_numbers(field.nulls)
+        return float(value) in null_numbers(field.nulls)
     return False
 
 
 @lru_cache(maxsize=256)
-def _null_numbers(words: tuple[str, ...]) -> tuple[float, ...]:
+def null_numbers(words: tuple[str, ...]) -> tuple[float, ...]:
     """The numbers among the texts that mean null."""
     found = []
     for word in words:

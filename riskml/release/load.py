@@ -1,12 +1,12 @@
 """From the path of a release to something that scores: verified byte by byte before anything in it is used.
 
 ``load`` refuses whatever ``verify`` would find in the archive; out comes a ``Release`` that scores one event (a
-mapping) or a table. It imports no pandas and nothing of training: LightGBM and NumPy score.
+mapping) or a table. NumPy alone scores, at once; ``Release.warm`` loads the machine code that makes it fast.
 """
 
 from __future__ import annotations
 
-import tempfile
+import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from riskml.release import archive
 from riskml.release.contents import Contents, open_contents
 from riskml.release.inputs import Field, Inputs, is_null
 from riskml.release.manifest import Manifest, Stage, parse_json
-from riskml.release.scorer import Action, Scorer
+from riskml.release.scorer import Action, Scorer, scorer_of
 from riskml.release.sign import Trust
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Contents", "Decision", "Reason", "Release", "load", "open_contents"]
 
 MODEL = "model/"
+TREES = "model/trees.bin"  # the flattened trees; releases of older riskml lack them
 REASONS = 3  # per event
 
 
@@ -67,7 +68,7 @@ class Release:
     scorer: Scorer
     files: Mapping[str, bytes]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Name, version and the start of the manifest's hash."""
         return self.manifest.id
@@ -85,12 +86,18 @@ class Release:
     @property
     def fields(self) -> tuple[Field, ...]:
         """What an event should hold."""
-        return self.scorer.inputs.fields
+        return self.scorer.fields
 
     @cached_property
     def verdict(self) -> Mapping[str, object]:
         """The facts of the backtest that gave the stage."""
         return parse_json("verdict.json", self.files["verdict.json"])
+
+    @cached_property
+    def streams(self) -> Mapping[str, object] | None:
+        """What raw events look like (``riskml.online/1``); None where the release decides on feature values alone."""
+        raw = self.files.get("online.json")
+        return None if raw is None else parse_json("online.json", raw)
 
     def score(self, row: Mapping[str, object], reasons: int = REASONS) -> Decision:
         """Score one event.
@@ -103,24 +110,35 @@ class Release:
         Raises:
             DataError: a value of the wrong kind, by name.
         """
-        if not isinstance(row, Mapping):
-            raise DataError(
-                f"an event is a mapping of fields, not a {type(row).__name__}", "use score_table for tables"
-            )
-        encoded, missing = self.scorer.read(row)
-        margin = self.scorer.margin(encoded)
-        found = self.scorer.reasons(encoded[None, :], reasons)[0] if reasons > 0 else []
+        if type(row) is not dict:
+            row = _as_dict(row)
+        scorer = self.scorer
+        encoded, missing = scorer.read(row)
+        margin = scorer.margin(encoded)
+        found = scorer.reason(encoded, reasons) if reasons > 0 else ()
         return Decision(
-            event=_event_id(row, self.scorer.inputs.event_id),
-            probability=self.scorer.probability(margin),
+            event=_event_id(row, scorer.inputs.event_id),
+            probability=scorer.probability(margin),
             margin=margin,
-            action=self.scorer.action(margin),
-            reasons=tuple(Reason(name, part) for name, part in found),
+            action=scorer.action(margin),
+            reasons=tuple([Reason(name, part) for name, part in found]),
             missing=missing,
-            plan=self.scorer.model.plan.digest,
+            plan=scorer.model.plan.digest,
             release=self.id,
-            stage=self.stage,
+            stage=self.manifest.stage,
         )
+
+    def warm(self) -> None:
+        """Load machine code, compiled if none was kept: seconds the first time, and no score changes."""
+        self.scorer.warm()
+
+    def online(self, store: Any = None, **limits: Any) -> Any:
+        """What decides on raw events: a ``riskml.serve.decider.Decider`` over ``store`` (None: memory).
+
+        Raises:
+            ReleaseError: the release does not say what raw events look like.
+        """
+        return importlib.import_module("riskml.serve.decider").Decider(self, store, **limits)
 
     def score_table(self, table: Any, reasons: int = REASONS) -> Any:
         """Score a DataFrame or Arrow table of feature values; the same kind of table comes back, row for row.
@@ -174,21 +192,19 @@ def assemble(contents: Contents) -> Release:
         raise ReleaseError("the model in the release is not the one its manifest names")
     if files["plan.json"] != model.plan.to_json().encode():
         raise ReleaseError("`plan.json` of the release is not the plan of its model")
-    return Release(manifest, Scorer(model, Inputs.from_dict(schema)), files)
+    scorer = scorer_of(model, Inputs.from_dict(schema), files.get(TREES))
+    return Release(manifest, scorer, files)
 
 
 def _read_model(files: Mapping[str, bytes]) -> Model:
-    """The model from its files; they pass through a private folder because that is how models are stored."""
+    """The model from its files, which are never written to disk."""
     from riskml.learning.model import Model
 
-    with temporary_folder() as folder:
-        for name, data in files.items():
-            if name.startswith(MODEL) and "/" not in name[len(MODEL) :]:
-                (folder / name[len(MODEL) :]).write_bytes(data)
-        try:
-            return Model.read(folder)
-        except (DataError, ReleaseError) as error:
-            raise ReleaseError(f"the model in the release cannot be read: {error.__cause__ or error.message}") from None
+    own = {name[len(MODEL) :]: data for name, data in files.items() if name.startswith(MODEL)}
+    try:
+        return Model.of_files(own)
+    except (DataError, ReleaseError) as error:
+        raise ReleaseError(f"the model in the release cannot be read: {error.__cause__ or error.message}") from None
 
 
 @contextmanager
@@ -198,12 +214,25 @@ def temporary_folder() -> Iterator[Path]:
     Raises:
         UsageError: there is no room for one.
     """
+    import tempfile
+
     try:
         with tempfile.TemporaryDirectory(prefix="riskml-") as folder:
             yield Path(folder)
     except OSError as error:
         message = f"cannot write temporary files: {error.strerror or error}"
         raise UsageError(message, "free space, or point TMPDIR to a folder with some") from None
+
+
+def _as_dict(row: object) -> dict[str, object]:
+    """Any mapping of fields as a plain dict.
+
+    Raises:
+        DataError: it is none.
+    """
+    if isinstance(row, Mapping):
+        return dict(row)
+    raise DataError(f"an event is a mapping of fields, not a {type(row).__name__}", "use score_table for tables")
 
 
 def _event_id(row: Mapping[str, object], name: str | None) -> str | int | None:

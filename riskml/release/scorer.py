@@ -2,76 +2,101 @@
 
 In go raw inputs and plan features by name, in any order; derived features are computed here as for the training table,
 from rounded features and raw columns; out come the encoded rows of the model, raw margins and exact contributions.
-Other fields are ignored.
+Fields that neither the trees nor those expressions read are ignored. The forest scores; LightGBM is never loaded.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from riskml.errors import DataError, ExpressionError, near_matches
+from riskml.errors import DataError, ExpressionError, ReleaseError, near_matches
 from riskml.features.plan import ID_COLUMN, TIME_COLUMN
+from riskml.learning.trees import Forest
 from riskml.release.inputs import Column, Field, Inputs, Kind, read_column, read_value, source_of, to_single, to_singles
+from riskml.release.row import Derived, Reader, row_reader
 
 if TYPE_CHECKING:
-    from riskml.expression import Expression
     from riskml.learning.model import Model
 
-__all__ = ["Action", "Scorer"]
+__all__ = ["Action", "Scorer", "scorer_of"]
 
 Action = Literal["alert", "allow"]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Derived:
-    """One derived feature; ``names`` maps each name in its expression to the field it reads."""
-
-    field: Field
-    expression: Expression
-    names: Mapping[str, str]
+MANY = 1000  # rows from which machine code is worth loading, and a second thread worth starting
+LEAST = 1e-9  # log-odds: contributions agree with LightGBM's to a tenth of it, so less is no reason and breaks no tie
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model with the declaration of its inputs."""
+    """A model with the declaration of its inputs; ``trees`` are its flattened trees, made from the texts if None."""
 
     model: Model
     inputs: Inputs
+    trees: bytes | None = field(default=None, repr=False)
+
+    @cached_property
+    def forest(self) -> Forest:
+        """The trees of all boosters.
+
+        Raises:
+            DataError: they cannot be read, or are of other features than the model.
+        """
+        forest = Forest.flatten(self.model.boosters) if self.trees is None else Forest.decode(self.trees)
+        if forest.features != self.width or forest.boosters != len(self.model.boosters):
+            raise DataError("the flattened trees are not those of the model")
+        return forest
 
     @cached_property
     def derived(self) -> tuple[Derived, ...]:
-        """The derived features in plan order, parsed once."""
+        """The derived features that the model reads, in plan order, parsed once."""
+        if not self.model.plan.derived:
+            return ()
         from riskml.expression import parse
 
         out = []
         for node in self.model.plan.derived:
-            expression = parse(node.expression)
-            names = {name: source_of(name, self.inputs.event_time) for name in expression.columns}
-            kind: Kind = "category" if self.model.schema.kinds[node.name] == "category" else "number"
-            out.append(Derived(Field(node.name, kind, "derived"), expression, names))
+            if node.name in self.model.schema.names:
+                expression = parse(node.expression)
+                names = {name: source_of(name, self.inputs.event_time) for name in expression.columns}
+                kind: Kind = "category" if self.model.schema.kinds[node.name] == "category" else "number"
+                out.append(Derived(Field(node.name, kind, "derived"), expression, names))
         return tuple(out)
 
     @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """What an event should hold: the declared fields that the trees or a derived feature read."""
+        read = set(self.model.schema.names).union(*(item.names.values() for item in self.derived))
+        return tuple(item for item in self.inputs.fields if item.name in read)
+
+    @cached_property
     def names(self) -> frozenset[str]:
-        """Every column a table may bring: declared fields, derived features and the event id."""
+        """Every column a table may bring: fields, derived features and the event id."""
         own = {self.inputs.event_id} if self.inputs.event_id is not None else set()
-        return frozenset(
-            {field.name for field in self.inputs.fields} | set(self.inputs.derived) | own | {ID_COLUMN, TIME_COLUMN}
-        )
+        made = {item.field.name for item in self.derived}
+        return frozenset({item.name for item in self.fields} | made | own | {ID_COLUMN, TIME_COLUMN})
 
     @property
     def width(self) -> int:
         """Number of features of the model."""
         return len(self.model.schema.names)
+
+    def warm(self) -> None:
+        """Load what makes scoring fast, which may take seconds; the scores stay as they are."""
+        self.forest.warm()
+        self._quick  # noqa: B018  # made on first use
+
+    @cached_property
+    def _quick(self) -> Reader:
+        return row_reader(self.model.schema, self.fields, self.derived)
 
     def read(self, row: Mapping[str, object]) -> tuple[Floats, tuple[str, ...]]:
         """The encoded features [p] of one event, and the fields it lacks.
@@ -81,12 +106,17 @@ class Scorer:
         Raises:
             DataError: a value of the wrong kind, by name.
         """
+        found = self._quick(row) if type(row) is dict else None
+        return self.read_exactly(row) if found is None else found
+
+    def read_exactly(self, row: Mapping[str, object]) -> tuple[Floats, tuple[str, ...]]:
+        """As ``read``, field by field: what every value means is said here."""
         values: dict[str, object] = {}
         sources: dict[str, object] = {}
-        for field in self.inputs.fields:
-            value = read_value(field, row.get(field.name))
-            values[field.name] = _single(value)
-            sources[field.name] = values[field.name] if field.role == "feature" else value
+        for item in self.fields:
+            value = read_value(item, row.get(item.name))
+            values[item.name] = _single(value)
+            sources[item.name] = values[item.name] if item.role == "feature" else value
         needed = set()
         for derived in self.derived:
             if derived.field.name in row:
@@ -94,8 +124,8 @@ class Scorer:
             else:
                 values[derived.field.name] = _derive_row(derived, sources)
                 needed |= set(derived.names.values())
-        lacking = [f for f in self.inputs.fields if f.name not in row]
-        missing = tuple(f.name for f in lacking if f.role != "context" or f.name in needed)
+        needed |= set(self.model.schema.names)
+        missing = tuple(item.name for item in self.fields if item.name not in row and item.name in needed)
         return self.model.schema.encode_row(values), missing
 
     def read_columns(self, columns: Mapping[str, Column], rows: int) -> NDArray[np.float64]:
@@ -107,11 +137,11 @@ class Scorer:
         self.check_columns(tuple(columns))
         values: dict[str, Column] = {}
         sources: dict[str, Column] = {}
-        for field in self.inputs.fields:
-            if field.name in columns:
-                column = read_column(field, columns[field.name])
-                values[field.name] = _singles(column)
-                sources[field.name] = values[field.name] if field.role == "feature" else column
+        for item in self.fields:
+            if item.name in columns:
+                column = read_column(item, columns[item.name])
+                values[item.name] = _singles(column)
+                sources[item.name] = values[item.name] if item.role == "feature" else column
         for derived in self.derived:
             name = derived.field.name
             if name in columns:
@@ -127,7 +157,8 @@ class Scorer:
             DataError: naming every missing column, with near matches for the first.
         """
         have = set(present)
-        wanted = [field.name for field in self.inputs.fields if field.role != "context"]
+        read = set(self.model.schema.names)
+        wanted = [item.name for item in self.fields if item.name in read]
         missing = [name for name in wanted if name not in have]
         for derived in self.derived:
             if derived.field.name not in have:
@@ -138,47 +169,43 @@ class Scorer:
             hint = near_matches(first, present) or "score a table of feature values, as `riskml features` writes it"
             raise DataError(f"the table lacks {which} that the model reads", hint)
 
-    def margins(self, matrix: NDArray[Any]) -> Floats:
-        """Raw margins [n] of encoded rows."""
-        return np.array([self.margin(matrix[0])]) if len(matrix) == 1 else self.model.margins_of(matrix)
+    def margins(self, matrix: NDArray[Any], threads: int | None = None) -> Floats:
+        """Raw margins [n] of encoded rows, on as many threads as there are processors unless told."""
+        return self.forest.margins(matrix, _threads(matrix) if threads is None else threads)
 
     def margin(self, encoded: Floats) -> float:
-        """Raw margin of one encoded row [p].
-
-        On one thread, because starting others costs more than the trees; added in order, because that is how NumPy adds
-        the boosters of many rows, while it would pair those of one.
-        """
-        total = 0.0
-        for tree in self.model.trees:
-            total += float(tree.predict(encoded[None, :], raw_score=True, num_threads=1)[0])
-        return total / len(self.model.trees)
+        """Raw margin of one encoded row [p]."""
+        return self.forest.margin(encoded)
 
     def probability(self, margin: float) -> float:
         """Calibrated probability of one raw margin."""
-        return float(self.model.probabilities(np.array([margin]))[0])
+        return self.model.calibrator.one(margin)
 
     def action(self, margin: float) -> Action:
         """The action at the frozen threshold."""
         return "alert" if margin >= self.model.threshold else "allow"
 
-    def reasons(self, matrix: NDArray[Any], most: int) -> list[list[tuple[str, float]]]:
-        """Per encoded row up to ``most`` features that raise its margin, with their contributions, largest first."""
-        parts = self._contributions(matrix)[:, : self.width]
-        names = self.model.schema.names
-        order = np.argsort(-parts, axis=1, kind="stable")[:, :most]
-        return [
-            [(names[at], float(row[at])) for at in best if row[at] > 0]
-            for row, best in zip(parts, order.tolist(), strict=True)
-        ]
+    def reasons(self, matrix: NDArray[Any], most: int, threads: int | None = None) -> list[list[tuple[str, float]]]:
+        """Per encoded row up to ``most`` features that raise its margin, with their contributions, largest first.
 
-    def _contributions(self, matrix: NDArray[Any]) -> Floats:
-        """As the model gives them; a single row stays on one thread."""
-        if len(matrix) != 1:
-            return self.model.contributions_of(matrix)
-        total = np.zeros((1, self.width + 1))
-        for tree in self.model.trees:
-            total += np.asarray(tree.predict(matrix, pred_contrib=True, num_threads=1))
-        return total / len(self.model.trees)
+        Equal ones come in the order of the model; those that differ by less than ``LEAST`` may count as equal.
+        """
+        if not len(matrix):
+            return []
+        parts = self.forest.contributions(matrix, _threads(matrix) if threads is None else threads)[:, : self.width]
+        ranks = np.rint(parts * (1 / LEAST))
+        order = np.argsort(-ranks, axis=1, kind="stable")[:, :most]
+        names, rows = self.model.schema.names, np.arange(len(parts))[:, None]
+        found = zip(order.tolist(), parts[rows, order].tolist(), ranks[rows, order].tolist(), strict=True)
+        return [[(names[at], part) for at, part, rank in zip(*one, strict=True) if rank > 0] for one in found]
+
+    def reason(self, encoded: Floats, most: int) -> list[tuple[str, float]]:
+        """As ``reasons`` for one encoded row [p]."""
+        parts = self.forest.contribution(encoded)[: self.width]
+        ranks = np.rint(parts * (1 / LEAST))
+        best = (-ranks).argsort(kind="stable")[:most].tolist()
+        names = self.model.schema.names
+        return [(names[at], float(parts[at])) for at in best if ranks[at] > 0]
 
     def _encode(self, values: Mapping[str, Column], rows: int) -> NDArray[np.float64]:
         """Columns in model order, categories as codes."""
@@ -191,6 +218,30 @@ class Scorer:
             else:
                 out[:, at] = values[name]
         return out
+
+
+def scorer_of(model: Model, inputs: Inputs, trees: bytes | None = None) -> Scorer:
+    """A scorer whose parts fit together and whose trees were read.
+
+    Raises:
+        ReleaseError: the trees cannot be scored without LightGBM or are not those of the model, or it reads a field
+            that is not declared.
+    """
+    scorer = Scorer(model, inputs, trees)
+    read = {*model.schema.names}.union(*(item.names.values() for item in scorer.derived))
+    unknown = read - {item.name for item in (*scorer.fields, *(item.field for item in scorer.derived))}
+    if unknown:
+        raise ReleaseError(f"the model reads `{min(unknown)}`, which its inputs do not declare")
+    try:
+        scorer.forest  # noqa: B018  # read now, so that a bad release is refused by loading it
+    except DataError as error:
+        raise ReleaseError(error.message, error.hint) from None
+    return scorer
+
+
+def _threads(matrix: NDArray[Any]) -> int:
+    """Threads for one call, which never change a score: few rows are sooner done by one."""
+    return (os.cpu_count() or 1) if len(matrix) >= MANY else 1
 
 
 def _derive_row(derived: Derived, sources: Mapping[str, object]) -> object:

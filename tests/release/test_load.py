@@ -36,8 +36,10 @@ def test_one_row_scores_as_the_training_table(world: World, release: Release) ->
         assert decision.probability == world.model.probabilities(margins)[at]
         assert decision.action == ("alert" if margins[at] >= world.model.threshold else "allow")
         assert decision.missing == ()
-        best = sorted((-part, name) for part, name in zip(parts[at], world.frame.columns, strict=False) if part > 0)
-        assert [reason.contribution for reason in decision.reasons] == [-part for part, _ in best[:3]]
+        best = sorted((-part, name) for part, name in zip(parts[at], world.frame.columns, strict=False) if part > 1e-9)
+        assert [reason.feature for reason in decision.reasons] == [name for _, name in best[:3]]
+        wanted = [-part for part, _ in best[:3]]
+        assert [reason.contribution for reason in decision.reasons] == pytest.approx(wanted, rel=0, abs=1e-10)
         assert decision.event == world.rows["event_id"][at]
     assert decision.plan == world.model.plan.digest
     assert decision.release == release.id
