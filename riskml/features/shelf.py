@@ -1,35 +1,102 @@
-"""What the online engine keeps of the rows it was told: shelves of rows by key, and ties between members.
+"""What the online engine keeps of the rows of one source under one key and filter, and what its nodes see of them.
 
-A ``Shelf`` holds the rows of one source under one key and filter for as long as a window of its nodes can see them, and
-folds them into summaries of lifetimes; ``Ties`` passes rows on to the networks built from them. Rows come once they are
-known, with the instant from which they count. Refuses texts where a number is needed.
+In go rows with the instant from which each counts; out come the values of nodes for an event at any time. A key's rows
+stay for as long as a window can see them and lifetimes are folded into summaries behind them, both only once no
+question that is still answered exactly can tell the difference. Refuses texts where a number is needed.
 """
 
 from __future__ import annotations
 
-import copy
-import math
-from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from riskml.errors import DataError
+from riskml.errors import ExpressionError
 from riskml.expression import EVENT_TIME, Expression, parse
-from riskml.features.kinds import FLOWS, OF_LABELS, OF_NUMBERS
-from riskml.features.linked import Linked
+from riskml.features.cells import Order, frozen, frozen_place, number, thawed, thawed_place
+from riskml.features.kinds import OF_LABELS, OF_NUMBERS
+from riskml.features.linked_ways import Content, truth
 from riskml.features.plan import Node
 from riskml.features.summary import Summary, summary_for
 
 Row = Mapping[str, Any]
-Order = tuple[Any, ...]
-Entry = tuple[int, Order, dict[str, Any]]  # time, place among equal times, what the shelf's nodes read
+Key = tuple[Any, ...]
+Outcome = Callable[[Any, int], int | None]  # that of an event by its id at an instant, None where unknown
 NEVER = 2**63 - 1
 EVENT = "event."
 ID = "riskml.id"  # under this name a row carries the id of its event
 
 
+class Pile:
+    """Rows of one key by time and place, column by column; ``newest`` is when the last of them came to count."""
+
+    __slots__ = ("columns", "newest", "orders", "seen", "times")
+
+    def __init__(self, width: int) -> None:
+        self.times: list[int] = []
+        self.orders: list[Order] = []
+        self.seen: list[int] = []
+        self.columns: list[list[Any]] = [[] for _ in range(width)]
+        self.newest = -NEVER
+
+    def put(self, time: int, order: Order, seen: int, values: tuple[Any, ...]) -> None:
+        """Take a row."""
+        times, orders = self.times, self.orders
+        at = len(times)
+        while at and (times[at - 1], orders[at - 1]) > (time, order):
+            at -= 1
+        times.insert(at, time)
+        orders.insert(at, order)
+        self.seen.insert(at, seen)
+        for column, value in zip(self.columns, values, strict=True):
+            column.insert(at, value)
+        self.newest = max(seen, self.newest)
+
+    def discard(self, time: int, order: Order) -> None:
+        """Take a row away again, if it is there."""
+        at = bisect_left(self.times, time)
+        while at < len(self.times) and self.times[at] == time:
+            if self.orders[at] == order:
+                self.drop(at, at + 1)
+                return
+            at += 1
+
+    def drop(self, start: int, end: int) -> None:
+        """Take away the rows ``[start, end)``."""
+        del self.times[start:end], self.orders[start:end], self.seen[start:end]
+        for column in self.columns:
+            del column[start:end]
+
+    def some(self, kept: list[int]) -> Pile:
+        """Only the rows at these places."""
+        made = Pile(0)
+        made.times = [self.times[at] for at in kept]
+        made.orders = [self.orders[at] for at in kept]
+        made.columns = [[column[at] for at in kept] for column in self.columns]
+        return made
+
+    def state(self) -> list[Any]:
+        """The rows, as JSON can hold them."""
+        return [self.times, [frozen_place(order) for order in self.orders], self.seen, *map(frozen, self.columns)]
+
+    @staticmethod
+    def restored(told: list[Any]) -> Pile:
+        """What ``state`` wrote."""
+        made = Pile(0)
+        made.times, made.seen = list(told[0]), list(told[2])
+        made.orders = [thawed_place(order) for order in told[1]]
+        made.columns = [list(thawed(column)) for column in told[3:]]
+        made.newest = max(made.seen, default=-NEVER)
+        return made
+
+
 class Shelf:
-    """Rows of one source under one key and filter, and the nodes that read them."""
+    """Rows of one source under one key and filter, and the nodes that read them.
+
+    Args:
+        node: the first of them.
+        overwritten: columns of the source that are set after the row.
+    """
 
     def __init__(self, node: Node, overwritten: frozenset[str]) -> None:
         self.source, self.keys = node.source, node.source_keys
@@ -38,19 +105,27 @@ class Shelf:
         self.bound = any(column.startswith(EVENT) for column in columns)
         self.filter: Expression | None = expression
         self.own = tuple(column for column in columns if not column.startswith(EVENT))
-        self.late = tuple(sorted(overwritten & {*self.keys, *self.own, *([node.column] if node.column else [])}))
-        self.nodes: list[Node] = []
-        self.columns: dict[str, bool] = {}  # column -> whether it must be a number
-        self.rows: dict[Order, list[Entry]] = {}
-        self.folded: dict[tuple[str, Order], Summary] = {}
+        self.columns = frozenset({*self.keys, *self.own, *([node.column] if node.column else [])})
+        self.late = tuple(sorted(overwritten & self.columns))
+        self.nodes: list[tuple[Node, tuple[str, ...]]] = []  # with the columns of the event that make its key
+        self.places: dict[str, int] = {}  # column -> its place in a pile
+        self.numbers: set[str] = set()
+        self.piles: dict[Key, Pile] = {}
+        self.folded: dict[Key, list[Summary]] = {}  # one summary per node of a lifetime
+        self.rows = 0
         self.horizon = 0
 
-    def take(self, node: Node) -> None:
-        """Serve one more node."""
-        self.nodes.append(node)
-        if node.column is not None:
-            number = node.aggregate in OF_NUMBERS or node.aggregate == "decay"
-            self.columns[node.column] = self.columns.get(node.column, False) or number
+    def take(self, node: Node, asked: tuple[str, ...]) -> None:
+        """Serve one more node, whose key is made of these columns of the event."""
+        self.nodes.append((node, asked))
+        wanted = [node.column] if node.column else []
+        wanted += self.own if self.bound else ()
+        wanted += [ID] if node.aggregate in OF_LABELS else []
+        for name in wanted:
+            self.places.setdefault(name, len(self.places))
+        self.columns |= {node.column} if node.column else set()
+        if node.column and (node.aggregate in OF_NUMBERS or node.aggregate == "decay"):
+            self.numbers.add(node.column)
         reach = node.offset + node.lag
         if node.window is not None:
             reach += node.window
@@ -61,110 +136,139 @@ class Shelf:
     @property
     def judges(self) -> bool:
         """Whether its nodes ask for the outcomes of its rows."""
-        return any(node.aggregate in OF_LABELS for node in self.nodes)
+        return any(node.aggregate in OF_LABELS for node, _ in self.nodes)
 
-    def admit(self, row: Row, time: int, order: Order, visible: int) -> None:
-        """Put a row on the shelf; it is known by now."""
+    @property
+    def lifelong(self) -> list[Node]:
+        """The nodes that look back for ever and can be folded."""
+        return [node for node, _ in self.nodes if node.window is None and foldable(node)]
+
+    def read(self, row: Row) -> Content | None:
+        """The key of a row and what its nodes read of it; None where no node does.
+
+        Raises:
+            DataError: a text stands where a number is needed.
+            ExpressionError: the filter compares what cannot be compared.
+        """
         key = tuple(row.get(name) for name in self.keys)
         if None in key:
-            return
+            return None
         if self.filter is not None and not self.bound and not truth(self.filter, row):
+            return None
+        values = (row.get(name) for name in self.places)
+        kept = zip(self.places, values, strict=True)
+        return key, tuple(number(name, value) if name in self.numbers else value for name, value in kept)
+
+    def put(self, content: Content, time: int, order: Order, seen: int) -> bool:
+        """Put a row on the shelf, which counts from just after ``seen`` on; whether it is the first of its key."""
+        key, values = content
+        pile = self.piles.get(key)
+        first = pile is None
+        if pile is None:
+            pile = self.piles[key] = Pile(len(self.places))
+        pile.put(time, order, seen, values)
+        self.rows += 1
+        return first
+
+    def discard(self, content: Content, time: int, order: Order) -> None:
+        """Take a row away again, if it is there."""
+        if (pile := self.piles.get(content[0])) is not None:
+            held = len(pile.times)
+            pile.discard(time, order)
+            self.rows -= held - len(pile.times)
+
+    def due(self, key: Key) -> int | None:
+        """The last instant that an exact question may ask about and still see the oldest row of a key."""
+        if (pile := self.piles.get(key)) is None or self.horizon >= NEVER:
+            return None
+        return max(pile.times[0] + self.horizon, pile.seen[0]) if pile.times else -NEVER
+
+    def forget(self, key: Key, floor: int) -> None:
+        """Fold and drop what no question about ``floor`` or later can tell apart."""
+        pile = self.piles.get(key)
+        if pile is None:
             return
-        kept = {name: row.get(name) for name in (*self.columns, *(self.own if self.bound else ()))}
-        for name, number in self.columns.items():
-            if number:
-                kept[name] = _number(name, kept[name])
-        kept[ID] = row.get(ID)
-        insort(self.rows.setdefault(key, []), (time, order, kept), key=lambda entry: entry[:2])
+        end = bisect_left(pile.times, floor - self.horizon)
+        if pile.newest >= floor:
+            end = next((at for at in range(end) if pile.seen[at] >= floor), end)
+        nodes = self.lifelong
+        if end and nodes:
+            summaries = self.folded.setdefault(key, [fresh(node) for node in nodes])
+            for node, summary in zip(nodes, summaries, strict=True):
+                self._add(summary, node, pile, 0, end)
+        pile.drop(0, end)
+        self.rows -= end
+        if not pile.times:
+            del self.piles[key]
 
-    def forget(self, key: Order, now: int) -> None:
-        """Fold rows that every window has left into the lifetime summaries, and drop them."""
-        rows = self.rows.get(key)
-        if not rows or now - self.horizon <= rows[0][0]:
-            return
-        end = bisect_left(rows, (now - self.horizon,), key=lambda entry: entry[:1])
-        for node in self.nodes:
-            if node.window is None:
-                place = (node.name, key)
-                if place not in self.folded:
-                    self.folded[place] = _fresh(node)
-                for time, order, kept in rows[:end]:
-                    _add(self.folded[place], node, time, order, kept)
-        del rows[:end]
-        if not rows:
-            del self.rows[key]
-
-    def visible(self, node: Node, key: Order, now: int) -> Iterator[Entry]:
-        """Rows within the node's window."""
-        rows = self.rows.get(key, [])
-        end = now - node.offset - node.lag
-        first = 0 if node.window is None else bisect_left(rows, (end - node.window,), key=lambda entry: entry[:1])
-        for entry in rows[first:]:
-            if entry[0] >= end:
-                return
-            yield entry
-
-    def summary(self, node: Node, key: Order, event: Row, now: int, outcome: Callable[[Any], int | None]) -> Summary:
-        """What the node sees of a key; ``outcome`` tells that of an event by its id, None where unknown."""
-        self.forget(key, now)
-        old = self.folded.get((node.name, key))
-        if old is not None and not self.rows.get(key):
-            return old
-        made = copy.deepcopy(old) if old is not None else _fresh(node)
-        for time, order, kept in self.visible(node, key, now):
-            if self.bound and not self._matches(kept, event, now):
+    def answer(self, event: Row, t: int, outcome: Outcome, found: dict[str, Any]) -> None:
+        """Write what each node sees of the event's key at ``t`` into ``found``."""
+        views: dict[Key, Pile] = {}
+        for node, asked in self.nodes:
+            key = tuple(event.get(name) for name in asked)
+            if None in key:
                 continue
-            if node.aggregate not in OF_LABELS:
-                _add(made, node, time, order, kept)
-            elif (told := outcome(kept[ID])) is not None:
-                made.add(time, order, told)
-        return made
+            if key not in views:
+                views[key] = self._view(key, event, t)
+            found[node.name] = self._value(node, key, views[key], t, outcome)
 
-    def _matches(self, kept: Row, event: Row, now: int) -> bool:
+    def state(self) -> list[Any]:
+        """Everything held, as JSON can hold it."""
+        piles = [[frozen(key), pile.state()] for key, pile in self.piles.items()]
+        return [piles, [[frozen(key), [made.freeze() for made in held]] for key, held in self.folded.items()]]
+
+    def restore(self, told: list[Any]) -> None:
+        """Hold what ``state`` wrote."""
+        self.piles = {thawed(key): Pile.restored(pile) for key, pile in told[0]}
+        self.rows = sum(len(pile.times) for pile in self.piles.values())
+        for key, held in told[1]:
+            summaries = self.folded[thawed(key)] = [fresh(node) for node in self.lifelong]
+            for summary, content in zip(summaries, held, strict=True):
+                summary.thaw(content)
+
+    def _view(self, key: Key, event: Row, t: int) -> Pile:
+        """The rows of a key that count at ``t`` and pass a filter that is bound to the event."""
+        pile = self.piles.get(key)
+        if pile is None:
+            return Pile(len(self.places))
+        if pile.newest >= t:
+            pile = pile.some([at for at, seen in enumerate(pile.seen) if seen < t])
+        if self.bound:
+            pile = pile.some([at for at in range(len(pile.times)) if self._matches(pile, at, event, t)])
+        return pile
+
+    def _matches(self, pile: Pile, at: int, event: Row, t: int) -> bool:
         assert self.filter is not None
-        names = (name for name in self.filter.columns if name.startswith(EVENT))
-        bound = {name: event.get(name.removeprefix(EVENT)) for name in names} | {EVENT_TIME: now}
-        return truth(self.filter, {**kept, **bound})
+        row = {name: pile.columns[self.places[name]][at] for name in self.own}
+        for name in self.filter.columns:
+            if name.startswith(EVENT):
+                row[name] = t if name == EVENT_TIME else event.get(name.removeprefix(EVENT))
+        try:
+            return truth(self.filter, row)
+        except ExpressionError:  # one row of another kind must not stand in the way of every later event of its key
+            return False
 
-
-class Ties:
-    """Rows of one source on their way into a network: what ties two members, or what one pays the other.
-
-    Args:
-        network: the state they go to.
-        reads: columns that must be known before a row counts.
-        pays: whether rows move accounts, or else link members.
-    """
-
-    def __init__(self, network: Linked, reads: Sequence[str], pays: bool, overwritten: frozenset[str]) -> None:
-        shape = network.shape
-        self.network, self.source, self.reads, self.pays = network, shape.source, tuple(reads), pays
-        self.filter = parse(shape.where) if shape.where else None
-        self.late = tuple(sorted(overwritten & {*reads, *(self.filter.columns if self.filter else ())}))
-
-    def admit(self, row: Row, time: int, order: Order, visible: int) -> None:
-        """Pass on a row that counts from just after ``visible`` on."""
-        if self.filter is not None and not truth(self.filter, row):
-            return
-        known = {name: row.get(name) for name in self.reads}
-        if self.pays:
-            self.network.admit_payment(known, time, visible, order)
+    def _value(self, node: Node, key: Key, pile: Pile, t: int, outcome: Outcome) -> float | None:
+        end = bisect_left(pile.times, t - node.offset - node.lag)
+        start = 0 if node.window is None else bisect_left(pile.times, t - node.offset - node.lag - node.window)
+        summary = fresh(node)
+        if node.window is None and key in self.folded:
+            summary = self.folded[key][self.lifelong.index(node)].copy()
+        if node.aggregate in OF_LABELS:
+            for at in range(start, end):
+                if (told := outcome(pile.columns[self.places[ID]][at], t)) is not None:
+                    summary.add(pile.times[at], pile.orders[at], told)
         else:
-            self.network.admit_ties(known, visible)
+            self._add(summary, node, pile, start, end)
+        return summary.result(t)
 
-
-def ways_into(network: Linked, overwritten: frozenset[str]) -> Iterator[Ties]:
-    """Every way in which a row may reach a network; each waits only for the columns it reads."""
-    shape = network.shape
-    if not shape.direct:
-        for link in shape.links:
-            yield Ties(network, (shape.of_column, link), False, overwritten)
-        return
-    if any(item.measure not in FLOWS for item in network.networks):
-        yield Ties(network, shape.links, False, overwritten)
-    if any(item.measure in FLOWS for item in network.networks):
-        amounts = [item.column for item in network.networks if item.column]
-        yield Ties(network, (*shape.links, *dict.fromkeys(amounts)), True, overwritten)
+    def _add(self, summary: Summary, node: Node, pile: Pile, start: int, end: int) -> None:
+        column = pile.columns[self.places[node.column]] if node.column else None
+        for at in range(start, end):
+            if column is None:
+                summary.add(pile.times[at], pile.orders[at], None)
+            elif column[at] is not None:
+                summary.add(pile.times[at], pile.orders[at], column[at])
 
 
 def foldable(node: Node) -> bool:
@@ -173,26 +277,6 @@ def foldable(node: Node) -> bool:
     return node.aggregate not in OF_LABELS and not bound
 
 
-def truth(expression: Expression, row: Row) -> bool:
-    """Whether the filter holds; null is false."""
-    found = expression.evaluate_row({name: row.get(name) for name in expression.columns})
-    return found is not None and found != 0.0
-
-
-def _fresh(node: Node) -> Summary:
+def fresh(node: Node) -> Summary:
+    """An empty summary for a node."""
     return summary_for(node.aggregate, node.parameter, node.prior, node.strength)
-
-
-def _add(summary: Summary, node: Node, time: int, order: Order, kept: Row) -> None:
-    value = kept[node.column] if node.column is not None else None
-    if node.column is None or value is not None:
-        summary.add(time, order, value)
-
-
-def _number(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        raise DataError(f"`{name}` holds a text where a number is needed", "tell it as a number")
-    number = float(value) + 0.0
-    return number if math.isfinite(number) else None

@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable
+from copy import copy
 from typing import Any, Protocol
 
 from riskml.errors import DataError
+from riskml.features.cells import freeze, frozen_place, thaw, thawed_place
 
+Seen = tuple[int, tuple[Any, ...], Any]  # a row: its time, its place among rows of that time, its value
 DAY = 86_400_000_000
 _SCALE = 1126  # every double times 2**1126 is a whole number
 
@@ -27,6 +30,15 @@ class Summary(Protocol):
     def result(self, now: int) -> float | None:
         """The aggregate as of ``now``; None is null."""
 
+    def copy(self) -> Summary:
+        """The same rows, to be added to apart."""
+
+    def freeze(self) -> Any:
+        """What it holds, as JSON can hold it; ``thaw`` of a fresh one takes it back."""
+
+    def thaw(self, told: Any) -> None:
+        """Hold what ``freeze`` wrote, to the bit."""
+
 
 class Rows:
     """How many, the first and the last."""
@@ -34,8 +46,8 @@ class Rows:
     def __init__(self, aggregate: str) -> None:
         self.aggregate = aggregate
         self.count = 0
-        self.first: tuple[int, tuple[Any, ...], Any] | None = None
-        self.last: tuple[int, tuple[Any, ...], Any] | None = None
+        self.first: Seen | None = None
+        self.last: Seen | None = None
 
     def add(self, time: int, order: tuple[Any, ...], value: Any) -> None:
         self.count += 1
@@ -54,6 +66,17 @@ class Rows:
         if end is None:
             return None
         return (now - end[0]) / 1e6 if self.aggregate.startswith("since") else float(end[2])
+
+    def copy(self) -> Rows:
+        made = Rows(self.aggregate)
+        made.count, made.first, made.last = self.count, self.first, self.last
+        return made
+
+    def freeze(self) -> Any:
+        return [self.count, _frozen_row(self.first), _frozen_row(self.last)]
+
+    def thaw(self, told: Any) -> None:
+        self.count, self.first, self.last = told[0], _thawed_row(told[1]), _thawed_row(told[2])
 
 
 class Total:
@@ -89,18 +112,41 @@ class Total:
             return total
         return total / self.count if self.count else None
 
+    def copy(self) -> Total:
+        made = Total(self.mean)
+        made.count, made.parts = self.count, self.parts.copy()
+        return made
+
+    def freeze(self) -> Any:
+        return [self.count, list(self.parts)]
+
+    def thaw(self, told: Any) -> None:
+        self.count, self.parts = told[0], [float(part) for part in told[1]]
+
 
 class Extreme:
     """The smallest or the largest."""
 
     def __init__(self, better: Callable[..., Any]) -> None:
-        self.better, self.value = better, None
+        self.better = better
+        self.value: Any = None
 
     def add(self, time: int, order: tuple[Any, ...], value: Any) -> None:
         self.value = value if self.value is None else self.better(self.value, value)
 
     def result(self, now: int) -> float | None:
         return None if self.value is None else float(self.value)
+
+    def copy(self) -> Extreme:
+        made = Extreme(self.better)
+        made.value = self.value
+        return made
+
+    def freeze(self) -> Any:
+        return self.value
+
+    def thaw(self, told: Any) -> None:
+        self.value = told
 
 
 class Deviation:
@@ -123,6 +169,15 @@ class Deviation:
             return math.sqrt((n * self.squares - self.total**2) / (n * (n - 1) << 2 * _SCALE))
         except OverflowError:
             return None
+
+    def copy(self) -> Deviation:
+        return copy(self)
+
+    def freeze(self) -> Any:
+        return [self.count, hex(self.total), hex(self.squares)]
+
+    def thaw(self, told: Any) -> None:
+        self.count, self.total, self.squares = told[0], int(told[1], 16), int(told[2], 16)
 
 
 class Trend:
@@ -148,6 +203,16 @@ class Trend:
         except OverflowError:
             return None
 
+    def copy(self) -> Trend:
+        return copy(self)
+
+    def freeze(self) -> Any:
+        return [self.count, *map(hex, (self.times, self.values, self.times2, self.products))]
+
+    def thaw(self, told: Any) -> None:
+        self.count = told[0]
+        self.times, self.values, self.times2, self.products = (int(part, 16) for part in told[1:])
+
 
 class Decayed:
     """The sum of values, each halved for every half-life since its row."""
@@ -170,6 +235,15 @@ class Decayed:
     def result(self, now: int) -> float | None:
         return 0.0 if self.at is None else self.sum * self._left(now - self.at) + 0.0
 
+    def copy(self) -> Decayed:
+        return copy(self)
+
+    def freeze(self) -> Any:
+        return [self.at, self.sum]
+
+    def thaw(self, told: Any) -> None:
+        self.at, self.sum = told[0], float(told[1])
+
     def _left(self, passed: int) -> float:
         return float(2.0 ** -(passed / self.half_life))
 
@@ -179,7 +253,7 @@ class Last:
 
     def __init__(self, k: int) -> None:
         self.k = k
-        self.kept: list[tuple[int, tuple[Any, ...], Any]] = []
+        self.kept: list[Seen] = []
 
     def add(self, time: int, order: tuple[Any, ...], value: Any) -> None:
         self.kept.append((time, order, value))
@@ -188,6 +262,17 @@ class Last:
 
     def result(self, now: int) -> float | None:
         return float(min(self.kept, key=lambda row: row[:2])[2]) if len(self.kept) == self.k else None
+
+    def copy(self) -> Last:
+        made = Last(self.k)
+        made.kept = self.kept.copy()
+        return made
+
+    def freeze(self) -> Any:
+        return [_frozen_row(row) for row in self.kept]
+
+    def thaw(self, told: Any) -> None:
+        self.kept = [row for row in map(_thawed_row, told) if row is not None]
 
 
 class Kinds:
@@ -212,6 +297,17 @@ class Kinds:
             return 0.0
         return -math.fsum(count / total * math.log(count / total) for count in self.counts.values())
 
+    def copy(self) -> Kinds:
+        made = Kinds(self.aggregate)
+        made.counts = self.counts.copy()
+        return made
+
+    def freeze(self) -> Any:
+        return [[freeze(value), count] for value, count in self.counts.items()]
+
+    def thaw(self, told: Any) -> None:
+        self.counts = Counter({thaw(value): count for value, count in told})
+
 
 class Outcomes:
     """Known outcomes, 1 fraud and 0 good: their smoothed share."""
@@ -227,6 +323,15 @@ class Outcomes:
     def result(self, now: int) -> float | None:
         weight = self.known + self.strength
         return (self.fraud + self.strength * self.prior) / weight if weight else None
+
+    def copy(self) -> Outcomes:
+        return copy(self)
+
+    def freeze(self) -> Any:
+        return [self.fraud, self.known]
+
+    def thaw(self, told: Any) -> None:
+        self.fraud, self.known = told
 
 
 def summary_for(aggregate: str, parameter: int = 0, prior: float = 0.0, strength: float = 0.0) -> Summary:
@@ -255,6 +360,14 @@ def summary_for(aggregate: str, parameter: int = 0, prior: float = 0.0, strength
         case "rate":
             return Outcomes(prior, strength)
     raise DataError(f"the online engine does not know `{aggregate}`", "update riskml")
+
+
+def _frozen_row(row: Seen | None) -> Any:
+    return None if row is None else [row[0], frozen_place(row[1]), freeze(row[2])]
+
+
+def _thawed_row(told: Any) -> Seen | None:
+    return None if told is None else (told[0], thawed_place(told[1]), thaw(told[2]))
 
 
 def _whole(value: float) -> int:

@@ -24,9 +24,8 @@ def node(aggregate: str, window: int | None, where: str | None = None) -> Node:
 
 def held(engine: Online) -> int:
     """Rows and different values kept over all keys."""
-    rows = sum(len(rows) for shelf in engine.shelves.values() for rows in shelf.rows.values())
-    counts = [getattr(made, "counts", ()) for shelf in engine.shelves.values() for made in shelf.folded.values()]
-    return rows + sum(map(len, counts))
+    folded = [made for shelf in engine.shelves for held in shelf.folded.values() for made in held]
+    return engine.size()["rows"] + sum(len(getattr(made, "counts", ())) for made in folded)
 
 
 @pytest.mark.parametrize("where", [None, "amount > event.amount"])
