@@ -6,115 +6,35 @@ library decides what the process exits with. Nothing heavy is imported before a 
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from riskml.cli.command import (
+    Job,
+    JUnitPath,
+    Options,
+    RecipePath,
+    ReleasePath,
+    Request,
+    TrustPath,
+    app,
+    command,
+    refuse_set,
+)
 from riskml.cli.console import Console, Style
 from riskml.cli.failure import failed
 from riskml.cli.optional import spelled
 from riskml.errors import UsageError, near_matches
 
-Job = Callable[[Console], int]
-
-app = typer.Typer(
-    name="riskml",
-    help="From a new fraud threat to a model with a verdict against the rule in force, and a release to deploy.",
-    epilog="Example: riskml run recipes/account_takeover.toml",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@dataclass(frozen=True)
-class Options:
-    """What every command takes."""
-
-    runs: Path
-    set: tuple[str, ...]
-    style: Style
-
-
-@dataclass(frozen=True)
-class Request:
-    """A parsed command line: how to speak and what to do."""
-
-    style: Style
-    job: Job
-
-
-_NONE: list[str] = []
-_COMMON: dict[str, tuple[Any, Any]] = {
-    "runs": (
-        Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.", show_default=True)],
-        Path("runs"),
-    ),
-    "set_": (
-        Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one recipe value; recorded.")],
-        _NONE,
-    ),
-    "json_": (Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")], False),
-    "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="The answer only.")], False),
-    "verbose": (Annotated[bool, typer.Option("--verbose", "-v", help="Timings and memory too.")], False),
-    "debug": (Annotated[bool, typer.Option("--debug", help="Show tracebacks.")], False),
-    "no_progress": (Annotated[bool, typer.Option("--no-progress", help="No bar and no progress lines.")], False),
-}
-
-
 rule = typer.Typer(name="rule", help="Work on temporary rules.", rich_markup_mode=None, no_args_is_help=False)
 app.add_typer(rule, name="rule")
-
-
-def command(
-    name: str, example: str, group: typer.Typer = app
-) -> Callable[[Callable[..., Job]], Callable[..., Request]]:
-    """Register a command; its function takes its own parameters and ``options``, and returns the job."""
-
-    def register(function: Callable[..., Job]) -> Callable[..., Request]:
-        @functools.wraps(function)
-        def parse(**given: Any) -> Request:
-            common = {key: given.pop(key) for key in _COMMON}
-            style = Style(
-                json=common["json_"],
-                quiet=common["quiet"],
-                verbose=common["verbose"],
-                debug=common["debug"],
-                progress=not common["no_progress"],
-            )
-            options = Options(common["runs"], tuple(common["set_"] or ()), style)
-            return Request(style, function(**given, options=options))
-
-        signature = inspect.signature(function, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.name != "options"]
-        shared = [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for key, (annotation, default) in _COMMON.items()
-        ]
-        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        parse.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
-        parse.__annotations__ = {p.name: p.annotation for p in own + shared}
-        del parse.__wrapped__
-        group.command(name, help=inspect.getdoc(function), epilog=f"Example: {example}")(parse)
-        return parse
-
-    return register
-
-
-RecipePath = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.", show_default=False, autocompletion=None)
-]
-JUnitPath = Annotated[
-    Path | None, typer.Option("--junit", metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
-]
-ReleasePath = Annotated[Path, typer.Argument(metavar="RELEASE", help="A .riskml file.", show_default=False)]
+keys = typer.Typer(name="keys", help="Keys that sign releases.", rich_markup_mode=None, no_args_is_help=False)
+app.add_typer(keys, name="keys")
 
 
 def _stage(name: str, recipe: Path, options: Options) -> Job:
@@ -152,7 +72,7 @@ def init(
     def job(console: Console) -> int:
         from riskml.cli import scaffold
 
-        _refuse_set("init", options)
+        refuse_set("init", options)
         if source is None:
             given = [n for n, v in (("time", time), ("id", id), ("label", label), ("amount", amount)) if v]
             if given or entity:
@@ -274,21 +194,40 @@ def backtest(
     return job
 
 
-@command("package", "riskml package recipes/account_takeover.toml")
-def package(recipe: RecipePath, options: Options) -> Job:
+@command("package", "riskml package recipes/account_takeover.toml --sign keys/riskml.key")
+def package(
+    recipe: RecipePath,
+    options: Options,
+    sign: Annotated[Path | None, typer.Option("--sign", metavar="KEY", help="Sign with this private key.")] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", metavar="STAGE", help="shadow, add or replace; the highest allowed.")
+    ] = None,
+    override: Annotated[
+        str | None, typer.Option("--override", metavar="REASON", help="Why --stage is above the verdict; it is kept.")
+    ] = None,
+) -> Job:
     """Build the release: one file with model, plan and verdict."""
-    return _stage("package", recipe, options)
+
+    def job(console: Console) -> int:
+        from riskml.cli.journey import Journey, do_stage
+        from riskml.cli.packaging import Packaging
+
+        journey = Journey.open(recipe, options.set, options.runs, console)
+        journey.packaging = Packaging(stage, override, sign)
+        return do_stage(journey, "package")
+
+    return job
 
 
 @command("verify", "riskml verify account-takeover-0.1.0.riskml")
-def verify(release: ReleasePath, options: Options) -> Job:
+def verify(release: ReleasePath, options: Options, trust: TrustPath = None) -> Job:
     """Prove that a release is whole and scores as it did when built."""
 
     def job(console: Console) -> int:
         from riskml.cli.deployed import verify_release
 
-        _refuse_set("verify", options)
-        return verify_release(console, release)
+        refuse_set("verify", options)
+        return verify_release(console, release, trust)
 
     return job
 
@@ -302,14 +241,59 @@ def score(
     ],
     options: Options,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write .csv or .parquet here.")] = None,
+    trust: TrustPath = None,
 ) -> Job:
     """Score a table of events with their feature values."""
 
     def job(console: Console) -> int:
         from riskml.cli.deployed import score_events
 
-        _refuse_set("score", options)
-        return score_events(console, release, events, out)
+        refuse_set("score", options)
+        return score_events(console, release, events, out, trust)
+
+    return job
+
+
+@command("serve", "riskml serve account-takeover-0.1.0.riskml --log decisions")
+def serve(
+    release: ReleasePath,
+    options: Options,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="Write every decision here first.")] = None,
+    sync: Annotated[
+        str, typer.Option("--sync", metavar="WHEN", help="When the disk keeps the log: always, interval or never.")
+    ] = "interval",
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="URL", help="State for several workers: valkey://HOST:PORT/NAME.")
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option("--trust", metavar="PUB", help="Serve only what this key signed.")
+    ] = None,
+    challenger: Annotated[
+        Path | None, typer.Option("--challenger", metavar="RELEASE", help="Score this one beside, and log it.")
+    ] = None,
+    ramp: Annotated[
+        float, typer.Option("--ramp", metavar="SHARE", min=0, max=1, help="Events the challenger decides.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Which events those are.")] = 0,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="Callers show this token; or RISKML_TOKEN.")
+    ] = None,
+    reasons: Annotated[int, typer.Option("--reasons", metavar="N", min=0, max=20, help="Reasons of an answer.")] = 3,
+) -> Job:
+    """Answer over HTTP: /score, /decide, /events, /metrics and more.
+
+    SIGHUP reads the release files again; SIGTERM answers what is under way, then ends.
+    """
+
+    def job(console: Console) -> int:
+        from riskml.cli.serve import run_server, settings_of
+
+        refuse_set("serve", options)
+        given = {"host": host, "port": port, "log": log, "sync": sync, "store": store, "trust": trust}
+        given |= {"challenger": challenger, "ramp": ramp, "seed": seed, "reasons": reasons}
+        return run_server(console, settings_of(release, token_file, given))
 
     return job
 
@@ -378,6 +362,23 @@ def rule_suggest(
     return job
 
 
+@command("new", "riskml keys new", group=keys)
+def keys_new(
+    options: Options,
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put them.")] = Path("keys"),
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="NAME.key and NAME.pub.")] = "riskml",
+) -> Job:
+    """Make a private key to sign releases with, and its public key."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.keys import make_keys
+
+        refuse_set("keys new", options)
+        return make_keys(console, directory, name)
+
+    return job
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from riskml import __version__
@@ -393,11 +394,6 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-def _refuse_set(name: str, options: Options) -> None:
-    if options.set:
-        raise UsageError(f"--set changes a recipe, and `{name}` reads none", "leave --set out")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
