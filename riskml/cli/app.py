@@ -281,6 +281,9 @@ def serve(
         Path | None, typer.Option("--token-file", metavar="FILE", help="Callers show this token; or RISKML_TOKEN.")
     ] = None,
     reasons: Annotated[int, typer.Option("--reasons", metavar="N", min=0, max=20, help="Reasons of an answer.")] = 3,
+    limit: Annotated[
+        list[str] | None, typer.Option("--limit", metavar="NAME=VALUE", help="Change one limit, such as body=131072.")
+    ] = None,
 ) -> Job:
     """Answer over HTTP: /score, /decide, /events, /metrics and more.
 
@@ -293,7 +296,28 @@ def serve(
         refuse_set("serve", options)
         given = {"host": host, "port": port, "log": log, "sync": sync, "store": store, "trust": trust}
         given |= {"challenger": challenger, "ramp": ramp, "seed": seed, "reasons": reasons}
-        return run_server(console, settings_of(release, token_file, given))
+        return run_server(console, settings_of(release, token_file, limit or (), given))
+
+    return job
+
+
+@command("parity", "riskml parity decisions recipes/account_takeover.toml")
+def parity(
+    log: Annotated[
+        Path, typer.Argument(metavar="LOG", help="The decision log: a folder, or a file.", show_default=False)
+    ],
+    recipe: RecipePath,
+    options: Options,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Compare decisions on events from then on.")
+    ] = None,
+) -> Job:
+    """Compare the features of a decision log with the local engine's."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.parity import compare_log
+
+        return compare_log(console, log, recipe, options.set, since)
 
     return job
 
@@ -365,7 +389,7 @@ def rule_suggest(
 @command("new", "riskml keys new", group=keys)
 def keys_new(
     options: Options,
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put them.")] = Path("keys"),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put them.")] = Path("keys"),
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="NAME.key and NAME.pub.")] = "riskml",
 ) -> Job:
     """Make a private key to sign releases with, and its public key."""
