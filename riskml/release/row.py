@@ -104,24 +104,20 @@ def _taker(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
 
 
 def _coder(schema: Schema, field: Field) -> Code:
-    """From a text, or null, of a categorical field to its code."""
-    code, absent, null = _known(schema, field.name), schema.absent[field.name], _NULL
-    nulls = frozenset(field.nulls)
+    """From a text, or null, of a categorical field to its code; NaN where it was not learned."""
+    codes, absent, null, unknown = schema.codes[field.name], schema.absent[field.name], _NULL, math.nan
+    told = dict.fromkeys(field.nulls, absent)
+    if isinstance(codes, dict):
+        codes, told = codes | told, {}
 
     def encode(value: Any) -> float:
         if type(value) is str:
-            return code(value) if value not in nulls else absent
+            return codes.get(value, unknown) if value not in told else absent
         if value is null or value != value:
             return absent
         raise TypeError
 
     return encode
-
-
-def _known(schema: Schema, name: str) -> Callable[[str], float]:
-    """From a text of a categorical feature to its code, NaN where it was not learned."""
-    codes = schema.codes[name]
-    return lambda text: codes.get(text, math.nan)
 
 
 def _deriver(

@@ -19,6 +19,7 @@ from riskml.errors import DataError, UsageError
 from riskml.features.plan import ID_COLUMN, TIME_COLUMN
 from riskml.release.delimited import csv_batches
 from riskml.release.inputs import Column
+from riskml.release.scorer import MANY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,23 +115,26 @@ def _score(release: Release, table: pa.Table, reasons: int) -> pa.Table:
     """One batch."""
     import pyarrow as pa
 
-    inputs = release.scorer.inputs
-    read = {field.name for field in inputs.fields} | set(inputs.derived)
+    scorer, inputs = release.scorer, release.scorer.inputs
+    if table.num_rows >= MANY:
+        scorer.warm()
+    read = {field.name for field in scorer.fields} | {item.field.name for item in scorer.derived}
     columns = {name: _from_arrow(name, table[name]) for name in table.column_names if name in read}
     if inputs.event_time in read and inputs.event_time not in columns and TIME_COLUMN in table.column_names:
         columns[inputs.event_time] = _from_arrow(TIME_COLUMN, table[TIME_COLUMN])
-    matrix = release.scorer.read_columns(columns, table.num_rows)
-    margins = release.scorer.margins(matrix)
+    matrix = scorer.read_columns(columns, table.num_rows)
+    margins = scorer.margins(matrix)
     event = next((name for name in (inputs.event_id, ID_COLUMN) if name in table.column_names), None)
     out: dict[str, Any] = {} if event is None else {inputs.event_id or ID_COLUMN: table[event]}
-    out["probability"] = pa.array(release.scorer.model.probabilities(margins), pa.float64())
+    out["probability"] = pa.array(scorer.model.probabilities(margins), pa.float64())
     out["margin"] = pa.array(margins, pa.float64())
-    actions = [release.scorer.action(margin) for margin in margins.tolist()]
-    out["action"] = pa.array(actions, pa.string())
-    alerts = np.flatnonzero([action == "alert" for action in actions]) if reasons else np.empty(0, np.int64)
-    found = dict(zip(alerts.tolist(), release.scorer.reasons(matrix[alerts], reasons), strict=True))
+    alert = scorer.model.alerts(margins)
+    out["action"] = pa.array(np.where(alert, "alert", "allow"), pa.string())
+    alerts = np.flatnonzero(alert)
+    found = scorer.reasons(matrix[alerts], reasons) if reasons else []
     for at in range(reasons):
-        names = [row[at][0] if (row := found.get(i)) and at < len(row) else None for i in range(len(actions))]
+        names = np.full(table.num_rows, None, dtype=object)
+        names[alerts] = [row[at][0] if at < len(row) else None for row in found]
         out[f"reason_{at + 1}"] = pa.array(names, pa.string())
     return pa.table(out)
 
@@ -191,7 +195,7 @@ def _batches(release: Release, source: Path) -> Iterator[pa.Table]:
     try:
         if source.suffix == ".csv":
             ids = [name for name in (release.scorer.inputs.event_id, ID_COLUMN) if name is not None]
-            fields = [*release.fields, *(derived.field for derived in release.scorer.derived)]
+            fields = [*release.fields, *(item.field for item in release.scorer.derived)]
             yield from csv_batches(source, fields, ids)
             return
         for part in sorted(source.glob("*.parquet")) if source.is_dir() else [source]:
