@@ -34,6 +34,7 @@ def test_never_falls_and_stays_inside(seed: int, n: int, kind: str, ties: bool, 
     found = made.apply(grid)
     assert np.all(np.diff(found) >= 0)
     assert found[0] > 0 and found[-1] < 1
+    assert [made.one(margin) for margin in grid.tolist()] == found.tolist()
     again = Calibrator.from_dict(json.loads(json.dumps(made.to_dict())))
     assert again == made and again.to_dict() == made.to_dict()
 
