@@ -7,18 +7,19 @@ decisions. Heavy libraries load only to read a table; the release scores by itse
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from riskml.cli.console import Console
 from riskml.errors import ExitCode, UsageError, near_matches
 
 
-def verify_release(console: Console, path: Path) -> int:
-    """Check every byte and re-score the golden vectors; 0 whole, 1 altered."""
+def verify_release(console: Console, path: Path, trust: Path | None = None) -> int:
+    """Check every byte, the signature and the golden vectors; 0 whole, 1 altered or not signed by who is trusted."""
     from riskml.release.verify import verify
 
     _exists(path, "release")
-    result = verify(path)
+    result = verify(path, trust)
     console.document(
         {
             "schema": "riskml.verify/1",
@@ -29,15 +30,28 @@ def verify_release(console: Console, path: Path) -> int:
         }
     )
     if result.ok:
-        console.answer(f"OK: {path.name} is whole and scores as it did when built (integrity only, no signature)")
+        console.answer(f"OK: {path.name} is whole and scores as it did when built ({_standing(result.facts)})")
         return int(ExitCode.OK)
     for problem in result.problems:
         console.annotate("error", str(problem))
-    console.answer(f"ALTERED: {path.name}: " + "; ".join(str(problem) for problem in result.problems))
+    word = "NOT TRUSTED" if result.untrusted else "ALTERED"
+    console.answer(f"{word}: {path.name}: " + "; ".join(str(problem) for problem in result.problems))
     return int(ExitCode.NO)
 
 
-def score_events(console: Console, release: Path, events: Path, out: Path | None) -> int:
+def _standing(facts: Mapping[str, object]) -> str:
+    """Who stands behind a whole release."""
+    signature, override = str(facts["signature"]), facts["override"]
+    if not signature.startswith("signed"):
+        words = "integrity only, no signature"
+    else:
+        words = signature if facts["trusted"] else f"{signature}; --trust PUB checks whose key that is"
+    if isinstance(override, Mapping):
+        words += f"; stage {facts['stage']} by override, the verdicts allow {override['allowed']}: {override['reason']}"
+    return words
+
+
+def score_events(console: Console, release: Path, events: Path, out: Path | None, trust: Path | None = None) -> int:
     """Score each row: into ``out``, or as CSV on stdout, or as one JSON document; in bounded memory except for JSON."""
     from riskml.release.load import load
     from riskml.release.table import score_file
@@ -46,7 +60,7 @@ def score_events(console: Console, release: Path, events: Path, out: Path | None
     _exists(events, "table")
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"no folder {out.parent}", "make it first")
-    loaded = load(release)
+    loaded = load(release, trust)
     with tempfile.TemporaryDirectory(prefix="riskml-") as folder, console.progress("score") as progress:
         target = out or Path(folder) / "scores.csv"
         rows, alerts = score_file(loaded, events, target, progress=lambda done: progress("rows", done, 0))

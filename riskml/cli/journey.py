@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from riskml import __version__
 from riskml.cli import words
 from riskml.cli.console import Console, Progress, plain, seconds
+from riskml.cli.packaging import Packaging, remembered
 from riskml.cli.runs import Draft, Memo, RunFolder, StageKey, StageRecord, digest, write_json
 from riskml.errors import DataError, ExitCode, RiskmlError, StaleError
 from riskml.learning.warm import started_from
@@ -57,6 +58,7 @@ class Journey:
     junit: Path | None = None  # where the checks of a backtest go as JUnit XML
     plan_control: bool = False  # show the ramp of random releases before the verdict
     sign_off: bool | None = None  # open the sealed window, or do not; None takes whichever verdict there is
+    packaging: Packaging | None = None  # how to build the release; None takes whichever there is
     opponent: Opponent | None = None  # whom `backtest` compares with; None is the rule of the log
 
     @staticmethod
@@ -226,6 +228,8 @@ def standing(journey: Journey, stage: Stage) -> Standing:
     fits = {now.value}
     if stage.name == "backtest" and journey.sign_off is None:  # a verdict on the sealed window does as well
         fits.add(journey.key(_signed(stage)).value)
+    if stage.name == "package" and journey.packaging is None:  # so does a release that was signed or overridden
+        fits.add(journey.key(replace(stage, given=remembered(record.feeds))).value)
     if record.key in fits:
         return Standing("fresh", "" if record.ok else record.note, record)
     if record.data_fingerprint != now.data:
@@ -245,6 +249,8 @@ def do_stage(journey: Journey, name: str) -> int:
         stage = _versus(stage, journey.opponent)
     if name == "backtest" and journey.sign_off:
         stage = _signed(stage)
+    if name == "package" and journey.packaging is not None:
+        stage = replace(stage, given=journey.packaging.given())
     if stage.command in ("backtest", "package"):
         check_ledger(journey)
     with journey.folder.lock():

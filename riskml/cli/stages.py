@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from riskml.cli import words
 from riskml.cli.console import Progress, plain
+from riskml.cli.packaging import Packaging
 from riskml.cli.runs import Draft, write_json
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     from riskml.release.build import build_release
 
     recipe, events = journey.recipe, journey.recipe.events
+    wanted = journey.packaging or Packaging()
     facts: dict[str, Any] = dict(journey.facts("backtest"))
     page = journey.folder.stage("backtest") / "verdict.html"
     info = build_release(
@@ -237,6 +239,9 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         threat=recipe.threat.name,
         name=recipe.package.name,
         version=recipe.package.version,
+        stage=wanted.stage,  # type: ignore[arg-type]  # checked there
+        override=wanted.override,
+        key=wanted.key,
         event_id=events.id,
         event_time=events.time,
         nulls=dict.fromkeys(events.entities.values(), events.missing),

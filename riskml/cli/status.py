@@ -81,7 +81,7 @@ def _sentence(journey: Journey, stands: Mapping[str, Standing]) -> str:
     parts = []
     if stands["package"].record is not None:
         facts = json.loads((journey.folder.stage("package") / "facts.json").read_text(encoding="utf-8"))
-        parts.append(f"{facts['stage']} ready")
+        parts.append(f"{facts['stage']} ready" + (" by override" if facts.get("override") else ""))
     elif stands["train"].record is not None:
         parts.append("a model is trained, no release yet")
     else:

@@ -158,7 +158,10 @@ def _backtest(facts: Facts) -> str:
 
 
 def _package(facts: Facts) -> str:
-    return f"{facts['file']}, stage {facts['stage']}"
+    override = _mapping(facts.get("override"))
+    raised = f" by override (the verdicts allow {override['allowed']}: {override['reason']})" if override else ""
+    signature = str(facts.get("signature", ""))
+    return f"{facts['file']}, stage {facts['stage']}{raised}" + (f", {signature}" if "signed by" in signature else "")
 
 
 def _number(value: object) -> str:

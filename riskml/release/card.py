@@ -28,6 +28,12 @@ def model_card(manifest: Manifest, model: Model, inputs: Inputs, verdict: Mappin
     """The card; the same release gives the same text."""
     lines = [f"# {manifest.name} {manifest.version}", ""]
     lines += [f"A model of the threat `{manifest.threat}`. Stage: **{manifest.stage}**. {_MEANS[manifest.stage]}", ""]
+    if manifest.override is not None:
+        lines += [
+            f"**Overridden:** the verdicts allow `{manifest.override.allowed}`. Reason given:"
+            f" {_plain(manifest.override.reason)}",
+            "",
+        ]
     lines += ["## Verdict against the rule", ""]
     headline = verdict.get("headline")
     if isinstance(headline, str):

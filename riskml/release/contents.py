@@ -20,13 +20,14 @@ __all__ = ["Contents", "open_contents"]
 class Contents:
     """The files of a release and what is wrong with them; nothing is, if ``problems`` is empty.
 
-    ``signature`` says who signed, as ``sign.check`` does.
+    ``signature`` says who signed, as ``sign.check`` does; ``untrusted`` is a problem that is no alteration.
     """
 
     manifest: Manifest
     files: Mapping[str, bytes]
     problems: tuple[str, ...]
     signature: str = sign.UNSIGNED
+    untrusted: bool = False
 
 
 def open_contents(raw: bytes, trust: sign.Trust = None) -> Contents:
@@ -43,14 +44,15 @@ def open_contents(raw: bytes, trust: sign.Trust = None) -> Contents:
         raise ReleaseError("`manifest.json` was altered", "copy the release again from its source")
     manifest = Manifest.decode(read.files[archive.MANIFEST])
     problems = _problems(manifest, read.files)
-    signature = sign.UNSIGNED
+    signature, untrusted = sign.UNSIGNED, False
     try:
         signature = sign.check(read.files, read.files[archive.MANIFEST], trust)
     except ReleaseError as error:
+        untrusted = isinstance(error, sign.UntrustedError) and not problems and read.flaw is None
         problems.append(f"{error.message} ({error.hint})" if error.hint else error.message)
     if read.flaw is not None and not problems:
         problems.append(f"the archive itself was altered: {read.flaw}")
-    return Contents(manifest, read.files, tuple(problems), signature)
+    return Contents(manifest, read.files, tuple(problems), signature, untrusted)
 
 
 def _problems(manifest: Manifest, files: Mapping[str, bytes]) -> list[str]:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from riskml.errors import ReleaseError
@@ -40,6 +41,10 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}")
 _SCHEMA = re.compile(r"riskml\.release/([0-9]{1,6})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_PARTS = {"golden.json", "model/model.json", "model/trees.bin", "model_card.md", "plan.json", "sbom.cdx.json"} | {
+    "schema.json",
+    "verdict.json",
+}
 
 
 class NewerReleaseError(ReleaseError):
@@ -82,7 +87,12 @@ class Manifest:
 
     def encode(self) -> bytes:
         """Canonical JSON bytes."""
-        body = asdict(self)
+        return self._bytes
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        body = vars(self) | {"files": {name: vars(entry) for name, entry in self.files.items()}}
+        body["override"] = None if self.override is None else vars(self.override)
         if self.schema == FIRST:
             del body["override"]
         return canonical_json(body)
@@ -116,6 +126,9 @@ class Manifest:
             raise ReleaseError("`manifest.json` lacks what a release must say") from None
         if manifest.encode() != raw:
             raise ReleaseError("`manifest.json` is not written the way riskml writes it")
+        lacks = [] if manifest.schema == FIRST else sorted(_PARTS - files.keys())
+        if lacks:
+            raise ReleaseError(f"`manifest.json` lists no `{lacks[0]}`")
         return manifest
 
     def _check(self) -> None:

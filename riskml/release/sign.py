@@ -25,7 +25,11 @@ from riskml.release.manifest import canonical_json, parse_json
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["UNSIGNED", "Keys", "Trust", "check", "fingerprint", "new_keys", "public_of", "sign"]
+__all__ = ["UNSIGNED", "Keys", "Trust", "UntrustedError", "check", "fingerprint", "new_keys", "public_of", "sign"]
+
+class UntrustedError(ReleaseError):
+    """The release is not signed by a key that is trusted."""
+
 
 Trust = str | Path | bytes | None  # a file of public keys, its contents, or no question of trust
 
@@ -103,19 +107,21 @@ def check(files: Mapping[str, bytes], manifest: bytes, trust: Trust = None) -> s
     Without ``trust`` a signature proves only that the manifest is the one its own key signed.
 
     Raises:
-        ReleaseError: the signature does not fit; or, with ``trust``, there is none or it is not by a trusted key.
+        ReleaseError: the signature does not fit.
+        UntrustedError: with ``trust``, there is no signature or it is not by a trusted key.
         UsageError: ``trust`` holds no public keys.
     """
     trusted = None if trust is None else _public_keys(trust)
     raw = files.get(SIGNATURE)
     if raw is None:
         if trusted is not None:
-            raise ReleaseError("the release is unsigned", "`riskml package --sign KEY` signs one")
+            raise UntrustedError("the release is unsigned", "`riskml package --sign KEY` signs one")
         return UNSIGNED
     public, signature = _parse(raw)
     if trusted is not None and public not in trusted:
         known = " or ".join(fingerprint(one) for one in trusted)
-        raise ReleaseError(f"the release is signed by {fingerprint(public)}, which is not trusted", f"trusted: {known}")
+        message = f"the release is signed by {fingerprint(public)}, which is not trusted"
+        raise UntrustedError(message, f"trusted: {known}")
     _verify(public, signature, manifest)
     return f"signed by {fingerprint(public)}"
 

@@ -1,8 +1,9 @@
 """What the facts of a backtest allow a release to do.
 
 In go the facts as ``riskml.backtest/2``; out comes the stage: "replace" if REPLACE passed, else "add" if ADD passed,
-else "shadow". Where a window is sealed for sign-off, only a verdict on it allows more than shadow. Facts about another
-model are refused.
+else "shadow". Where a window is sealed for sign-off, only a verdict on it allows more than shadow. Somebody may raise
+the stage by giving a reason, which stays in the release; the verdict stays what it is. Facts about another model are
+refused.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from riskml.errors import StaleError, UsageError
-from riskml.release.manifest import STAGES, Stage
+from riskml.release.manifest import STAGES, Override, Stage
 
-__all__ = ["check_model", "choose_stage", "stage_of", "word_of"]
+__all__ = ["check_model", "choose_stage", "raise_stage", "stage_of", "word_of"]
 
 
 def word_of(verdict: Mapping[str, object], question: str) -> str:
@@ -46,13 +47,36 @@ def choose_stage(verdict: Mapping[str, object], wanted: Stage | None) -> Stage:
     allowed = stage_of(verdict)
     if wanted is None:
         return allowed
-    if wanted not in STAGES:
-        raise UsageError(f"no stage `{wanted}`", f"the stages are {', '.join(STAGES)}")
+    _check_stage(wanted)
     if STAGES.index(wanted) > STAGES.index(allowed):
         words = " and ".join(f"{question.upper()} {word_of(verdict, question)}" for question in ("add", "replace"))
         words += ", on the open side of a sealed window" if _unsigned(verdict) else ""
-        raise UsageError(f"stage `{wanted}` is above what the verdicts allow ({words})", f"leave it at `{allowed}`")
+        raise UsageError(
+            f"stage `{wanted}` is above what the verdicts allow ({words})", f"leave it at `{allowed}`, or --override"
+        )
     return wanted
+
+
+def raise_stage(verdict: Mapping[str, object], wanted: Stage | None, reason: str) -> Override:
+    """What the manifest says of a stage above what the verdicts allow.
+
+    Raises:
+        UsageError: no such stage, one that the verdicts allow anyway, or a reason that says nothing.
+    """
+    if wanted is None:
+        raise UsageError("an override names the stage it wants", "add --stage add, or --stage replace")
+    _check_stage(wanted)
+    allowed, words = stage_of(verdict), reason.strip()
+    if STAGES.index(wanted) <= STAGES.index(allowed):
+        raise UsageError(f"the verdicts allow stage `{allowed}`: there is nothing to override", "leave --override out")
+    if not 10 <= len(words) <= 500 or not words.isprintable():
+        raise UsageError("the reason of an override is one line of 10 to 500 characters", "say who decided, and why")
+    return Override(words, allowed)
+
+
+def _check_stage(wanted: str) -> None:
+    if wanted not in STAGES:
+        raise UsageError(f"no stage `{wanted}`", f"the stages are {', '.join(STAGES)}")
 
 
 def check_model(verdict: Mapping[str, object], digest: str) -> None:

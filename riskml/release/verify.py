@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from riskml.errors import ReleaseError
+from riskml.learning.trees import Forest
 from riskml.release import archive
 from riskml.release.contents import Contents, open_contents
 from riskml.release.golden import check_golden
-from riskml.release.load import assemble
+from riskml.release.load import TREES, Release, assemble
 from riskml.release.manifest import NewerReleaseError
 from riskml.release.sign import Trust
 
@@ -23,11 +24,15 @@ __all__ = ["Verification", "verify", "verify_bytes"]
 
 @dataclass(frozen=True)
 class Verification:
-    """``problems`` is empty if ``ok``; ``facts`` is JSON-ready and says what was checked."""
+    """``problems`` is empty if ``ok``; ``facts`` is JSON-ready and says what was checked.
+
+    ``untrusted`` means that nothing was altered, but none of the trusted keys signed.
+    """
 
     ok: bool
     problems: tuple[str, ...]
     facts: dict[str, object] = field(default_factory=dict)
+    untrusted: bool = False
 
 
 def verify(path: str | Path, trust: Trust = None) -> Verification:
@@ -50,14 +55,24 @@ def verify_bytes(raw: bytes, trust: Trust = None) -> Verification:
         contents = open_contents(raw, trust)
         facts = _facts(contents) | {"trusted": trust is not None}
         if contents.problems:
-            return Verification(False, contents.problems, facts)
+            return Verification(False, contents.problems, facts, contents.untrusted)
         release = assemble(contents)
-        count, problems = check_golden(release.scorer, contents.files["golden.json"])
+        problems = _check_trees(release)
+        count, differing = check_golden(release.scorer, contents.files["golden.json"])
+        problems += differing
     except NewerReleaseError:
         raise
     except ReleaseError as error:
         return Verification(False, (error.message,))
     return Verification(not problems, tuple(problems), facts | {"golden_vectors": count})
+
+
+def _check_trees(release: Release) -> list[str]:
+    """Whether the trees that score are those of the text that people read."""
+    raw = release.files.get(TREES)
+    if raw is None or Forest.flatten(release.scorer.model.boosters).encode() == raw:
+        return []
+    return [f"`{TREES}` holds other trees than the LightGBM text beside it"]
 
 
 def _facts(contents: Contents) -> dict[str, object]:
