@@ -227,6 +227,7 @@ def backtest(journey: Journey, draft: Draft, progress: Progress) -> Facts:
 def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     """Build the release at the stage the verdicts allow."""
     from riskml.release.build import build_release
+    from riskml.serve.streams import declare
 
     recipe, events = journey.recipe, journey.recipe.events
     wanted = journey.packaging or Packaging()
@@ -245,6 +246,7 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         event_id=events.id,
         event_time=events.time,
         nulls=dict.fromkeys(events.entities.values(), events.missing),
+        online=declare(recipe),
         report=page.read_text(encoding="utf-8") if page.is_file() else None,
     )
     return info.to_dict()

@@ -1,7 +1,8 @@
 """What a decision log holds: one JSON object per record, the same bytes for the same decision, and back.
 
 A "decide" record carries the raw event, its clocks, the features and what was said; an "observe" record a row of any
-other stream. ``riskml parity`` and a restarted server read both. Refuses records of another kind.
+other stream. ``riskml parity`` and a restarted server read both; others may write records of further kinds into the
+same log, which change no state. Refuses what is no record.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ __all__ = ["Answer", "Seen", "Shadow", "answer_record", "decide_record", "observ
 
 @dataclass(frozen=True)
 class Shadow:
-    """What a release that did not decide would have said of the event; ``features`` where its plan is another one."""
+    """What a release that did not decide would have said; ``features`` where its past is another, or its failure."""
 
     arm: str
-    decision: Decision
+    decision: Decision | None
     features: Mapping[str, float | str | None] | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,7 @@ def decide_record(event: Mapping[str, Any], answer: Answer) -> bytes:
     body |= {"time": answer.time, "arrival": answer.arrival}
     body |= {"features": answer.features, **_said(answer.decision)}
     body |= {"arm": answer.arm, "propensity": answer.propensity, "late": answer.late}
-    body["shadow"] = [
-        {"arm": item.arm, **({} if item.features is None else {"features": item.features}), **_said(item.decision)}
-        for item in answer.shadow
-    ]
+    body["shadow"] = [_shadowed(item) for item in answer.shadow]
     return _encode(body)
 
 
@@ -95,8 +94,8 @@ def parse_record(record: bytes) -> dict[str, Any]:
         body = json.loads(record)
     except (ValueError, RecursionError):
         raise DataError("a record of the log is no JSON") from None
-    if not isinstance(body, dict) or body.get("kind") not in ("decide", "observe"):
-        raise DataError("a record of the log is of another kind", "the log may be of a newer riskml")
+    if not isinstance(body, dict) or not isinstance(body.get("kind"), str):
+        raise DataError("a record of the log does not say of what kind it is")
     return body
 
 
@@ -108,7 +107,10 @@ def answer_record(body: Mapping[str, Any], position: int, duplicate: bool) -> An
     """
     try:
         shadow = tuple(
-            Shadow(str(item["arm"]), _decision(item, body["id"]), item.get("features")) for item in body["shadow"]
+            Shadow(item["arm"], None, None, item["error"])
+            if "error" in item
+            else Shadow(item["arm"], _decision(item, body["id"]), item.get("features"))
+            for item in body["shadow"]
         )
         return Answer(
             decision=_decision(body, body["id"]),
@@ -130,6 +132,13 @@ def answer_record(body: Mapping[str, Any], position: int, duplicate: bool) -> An
 def placed(answer: Answer, position: int) -> Answer:
     """The answer once its record has a place."""
     return replace(answer, position=position)
+
+
+def _shadowed(item: Shadow) -> dict[str, Any]:
+    if item.decision is None:
+        return {"arm": item.arm, "error": item.error}
+    own = {} if item.features is None else {"features": item.features}
+    return {"arm": item.arm, **own, **_said(item.decision)}
 
 
 def _said(decision: Decision) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from riskml.errors import DataError, ReleaseError, near_matches
@@ -104,7 +105,12 @@ class Clocked:
         """How the online engine reads it."""
         return Feed(self.id, self.sequence, self.entities, self.missing, self.later)
 
-    @property
+    @cached_property
+    def overwritten(self) -> frozenset[str]:
+        """Columns that are set after the row."""
+        return self.feed.overwritten
+
+    @cached_property
     def clocks(self) -> tuple[str, ...]:
         """Every column that holds a time."""
         own = (self.time, self.available_at, *self.later.values())
@@ -262,6 +268,12 @@ class Streams:
     def feeds(self) -> dict[str, Feed]:
         """How the online engine reads each stream."""
         return {"events": self.events.feed, **{name: stream.feed for name, stream in self.sources.items()}}
+
+    def knows(self, source: str) -> bool:
+        """Whether rows of this name mean something beside events and labels."""
+        return source in self.sources or (
+            source.startswith("tables.") and source.removeprefix("tables.") in self.tables
+        )
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Streams:
