@@ -8,7 +8,7 @@ networks to their own oracle in ``features/test_network`` and ``features/test_on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +42,7 @@ def local(world: World) -> Iterable[tuple[Node, Values]]:
 ENGINES: dict[str, Engine] = {"local": local, "online": online_values}
 
 
-def check_against_oracle(world: World, engines: Iterable[str] = ENGINES) -> None:
+def check_against_oracle(world: World, engines: Mapping[str, Engine] = ENGINES) -> None:
     """Every node comes once from every engine, within 1e-9 of the oracle, and with nulls in the same places."""
     read = {id(table): cells(table) for table in (world.tables.events, *world.tables.sources.values())}
 
@@ -50,7 +50,7 @@ def check_against_oracle(world: World, engines: Iterable[str] = ENGINES) -> None
         values = oracle(node, world.tables, world.labels, lambda table: read[id(table)])
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
-    found = {name: {node.name: values for node, values in ENGINES[name](world)} for name in engines}
+    found = {name: {node.name: values for node, values in engine(world)} for name, engine in engines.items()}
     for node in world.plan.nodes:
         wanted, slack = expected(node), 0.0
         if node.aggregate in ("decay", "trend"):

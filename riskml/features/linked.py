@@ -42,9 +42,9 @@ class Linked:
         self.accounts = Accounts([n for n in networks if n.measure in ("passed", "passing_time")])
         self.knots: dict[Member, dict[Knot, int]] = {}  # with the instant of each tie
         self.members: dict[Knot, dict[Member, int]] = {}
-        self.hubs: set[Knot] = set()
+        self.hubs: dict[Knot, None] = {}  # in order, so that equal states are written alike
         self.neighbours: dict[Member, dict[Member, int]] = {}
-        self.counterparties: dict[Member, set[Member]] = {}
+        self.counterparties: dict[Member, dict[Member, None]] = {}
         self.bad: dict[Member, int] = {}
         self.asked_at: int | None = None
         self.settled = -NEVER  # the newest instant that was taken in
@@ -145,9 +145,9 @@ class Linked:
         for member, knots in told["knots"]:
             key = thaw(member)
             self.knots[key] = {knot: self.members[knot][key] for knot in thawed(knots)}
-        self.hubs = set(thawed(told["hubs"]))
+        self.hubs = dict.fromkeys(thawed(told["hubs"]))
         self.neighbours = {thaw(a): {thaw(b): instant for b, instant in held} for a, held in told["neighbours"]}
-        self.counterparties = {thaw(a): set(thawed(others)) for a, others in told["counterparties"]}
+        self.counterparties = {thaw(a): dict.fromkeys(thawed(others)) for a, others in told["counterparties"]}
         self.bad = {thaw(member): instant for member, instant in told["bad"]}
         self.components.restore(told["components"])
         self.accounts.restore(told["accounts"])
@@ -207,7 +207,7 @@ class Linked:
                 fresh.setdefault(knot, []).append(member)
         for knot, members in fresh.items():
             if len(self.members.get(knot, ())) + len(members) > self.shape.max_degree:
-                self.hubs.add(knot)
+                self.hubs[knot] = None
                 continue
             for member in members:
                 self._tie(member, knot, instant)
@@ -220,17 +220,16 @@ class Linked:
         fresh = {}
         for a, b in ties:
             for one, other in ((a, b), (b, a)):
-                known = self.counterparties.setdefault(one, set())
+                known = self.counterparties.setdefault(one, {})
                 if one not in self.hubs and other not in known:
-                    known.add(other)
+                    known[other] = None
                     fresh[frozenset((a, b))] = (a, b)
-        for account in {account for pair in fresh for account in pair}:
+        for account in dict.fromkeys(account for accounts in fresh.values() for account in accounts):
             if len(self.counterparties[account]) > self.shape.max_degree:
-                self.hubs.add(account)
-                self.counterparties[account] = set()
-        for pair, accounts in fresh.items():
-            if not self.hubs & pair:
-                a, b = accounts
+                self.hubs[account] = None
+                self.counterparties[account] = {}
+        for a, b in fresh.values():
+            if a not in self.hubs and b not in self.hubs:
                 self.components.join(a, b, instant)
                 self.neighbours.setdefault(a, {})[b] = instant
                 self.neighbours.setdefault(b, {})[a] = instant

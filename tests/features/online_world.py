@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,42 +15,64 @@ from tests.oracle import plain
 
 
 def online_values(
-    world: World, seed: int = 0, evict: bool = True
+    world: World, seed: int = 0, evict: bool = True, late: bool = False, rough: bool = False
 ) -> Iterator[tuple[Node | Network, np.ndarray[Any, Any]]]:
-    """Each node with its float64 values, asked event by event; rows known at one instant are told in any order."""
-    tables, rng = world.tables, np.random.default_rng(seed)
-    streams = {"events": tables.events, **tables.sources}
-    engine = Online(
-        world.plan, {name: Feed.of(table.stream) for name, table in streams.items()}, world.labels.absent_good
+    """Each node with its float64 values, asked event by event; rows known at one instant are told in any order.
+
+    Args:
+        evict: whether state is dropped now and then.
+        late: whether events are asked about when they arrive, in that order, and not when they happened.
+        rough: whether rows are told twice now and then, and the engine is written to JSON and read back.
+    """
+    engine, found, rng = (
+        engine_for(world, late),
+        dict[int, dict[str, float | str | None]](),
+        np.random.default_rng(seed),
     )
-    told: list[tuple[int, float, Any]] = []
-    for name, table in streams.items():
+    for _, _, what, given in sorted(story(world, rng, late), key=lambda item: item[:2]):
+        if what == "ask":
+            event, row, now = given
+            found[event] = engine.features(row, now)
+            if rough and rng.random() < 0.05:  # the same question gets the same answer
+                assert engine.features(row, now) == found[event]
+        elif getattr(engine, what)(*given) is True and rough and rng.random() < 0.2:
+            assert engine.admit(*given) is False
+        if evict and rng.random() < 0.3:
+            engine.evict(int(rng.integers(0, 4)) or None)
+        if rough and rng.random() < 0.1:
+            state = json.loads(json.dumps(engine.state()))
+            options = (engine.absent_good, engine.keep, engine.slack)
+            engine = Online.restored(world.plan, engine.feeds, state, *options)
+            assert engine.state() == state
+    for node in world.plan.history:
+        values = [found[event][node.name] for event in range(len(world.tables.events.time))]
+        yield node, np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def engine_for(world: World, late: bool) -> Online:
+    """An engine for the world, which has as much slack as its latest event needs."""
+    events = world.tables.events
+    feeds = {name: Feed.of(table.stream) for name, table in {"events": events, **world.tables.sources}.items()}
+    slack = int((events.available_at - events.time).max(initial=0)) + 1 if late else 0
+    return Online(world.plan, feeds, world.labels.absent_good, slack=slack)
+
+
+def story(world: World, rng: np.random.Generator, late: bool) -> Iterator[tuple[int, float, str, tuple[Any, ...]]]:
+    """What is told and asked, each with its instant and its turn among what has the same: ends with the questions."""
+    tables, labels = world.tables, world.labels
+    for name, table in {"events": tables.events, **tables.sources}.items():
         rows = table.frame.to_dict("records")
-        for row, time, seen in zip(rows, table.time.tolist(), table.available_at.tolist(), strict=True):
+        for i, (row, time, seen) in enumerate(zip(rows, table.time.tolist(), table.available_at.tolist(), strict=True)):
             row = {column: plain(value) for column, value in row.items()}
-            at = time if name == "events" else seen  # an event is there when it is asked about
-            told.append((at, rng.random(), (engine.admit, name, row, time, seen)))
+            at = seen if late or name != "events" else time
+            if name == "events":  # an event is told when it is asked about
+                yield at, 3.0 + i if late else 3.0, "ask", (i, row, time)
+            yield at, rng.random(), "admit", (name, row, time, seen)
             for column, clock in getattr(table.stream, "later", {}).items():
                 if row[clock] is not None:
                     known = row[clock].value // 1000
-                    change = (engine.amend, row[table.stream.id], {column: row[column], clock: row[clock]}, known)
-                    told.append((max(at, known), 2.0, change))  # an event is told before its changes
+                    change = (row[table.stream.id], {column: row[column], clock: row[clock]}, known)
+                    yield max(at, known), 2.0, "amend", change  # an event is told before its changes
     ids = tables.events.frame[tables.events.stream.id].tolist()
-    labels = world.labels
     for event, fraud, known, route in zip(labels.row, labels.fraud, labels.known_at, labels.route, strict=True):
-        told.append((int(known), rng.random(), (engine.label, ids[event], int(fraud), int(known), int(route))))
-    told.sort(key=lambda item: item[:2])
-    at, rows = 0, tables.events.frame.to_dict("records")
-    found: dict[int, dict[str, float | None]] = {}
-    for event in np.argsort(tables.events.time, kind="stable").tolist():
-        now = int(tables.events.time[event])
-        while at < len(told) and told[at][0] <= now:
-            act, *given = told[at][2]
-            act(*given)
-            at += 1
-        found[event] = engine.features({name: plain(value) for name, value in rows[event].items()}, now)
-        if evict and rng.random() < 0.3:
-            engine.evict()
-    for node in world.plan.history:
-        values = [found[event][node.name] for event in range(len(rows))]
-        yield node, np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        yield int(known), rng.random(), "label", (ids[event], int(fraud), int(known), int(route))
