@@ -47,7 +47,10 @@ class Facts:
         """
         for name in (self.table_key, *(item.column for item in self.lookups)):
             if name not in row:
-                raise DataError(f"a row of tables.{self.table} has no `{name}`", near_matches(name, map(str, row)))
+                raise DataError(
+                    f"a row of tables.{self.table} has no `{name}`",
+                    near_matches(name, map(str, row)) or "tell all columns that are read",
+                )
         facts = tuple(_fact(item.column, row[item.column]) for item in self.lookups)
         return field(self.table_key, row[self.table_key]), self._since(row, since), facts
 
