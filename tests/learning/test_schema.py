@@ -127,7 +127,7 @@ def test_categories_of_many_values_are_kept_as_hashes() -> None:
 
 
 def test_a_hash_is_what_another_program_computes() -> None:
-    """The stored form is the start of the SHA-256 of the UTF-8 text; only a text of exactly that form stays as it is."""
+    """The stored form is the start of the SHA-256 of the UTF-8 text; only a text of that very form stays as it is."""
     assert hashed_text("a") == "sha256:ca978112ca1bbdca" == hashed_text("sha256:ca978112ca1bbdca")
     for other in ("sha256:", "sha256:ca978112ca1bbdc", "sha256:CA978112CA1BBDCA", "\ud800"):
         assert hashed_text(other) != other and hashed_text(hashed_text(other)) == hashed_text(other)
