@@ -7,13 +7,13 @@ refused) go to stderr, one line each. Refuses to start without the extra that se
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from riskml.cli.console import Console
 from riskml.errors import ExitCode, UsageError, near_matches
-from riskml.serve.settings import Settings, read_token
+from riskml.serve.settings import Settings, read_limits, read_token
 
 __all__ = ["check_extra", "run_server", "settings_of"]
 
@@ -21,7 +21,9 @@ NEEDED = ("httptools", "msgspec", "uvloop")
 SYNCS = ("always", "interval", "never")
 
 
-def settings_of(release: Path, token_file: Path | None, given: Mapping[str, Any]) -> Settings:
+def settings_of(
+    release: Path, token_file: Path | None, limits: Sequence[str], given: Mapping[str, Any]
+) -> Settings:
     """The settings of a server from what was typed.
 
     Raises:
@@ -30,7 +32,7 @@ def settings_of(release: Path, token_file: Path | None, given: Mapping[str, Any]
     if given["sync"] not in SYNCS:
         hint = near_matches(given["sync"], SYNCS) or "always, interval or never"
         raise UsageError(f"there is no `--sync {given['sync']}`", hint)
-    return Settings(release, token=read_token(token_file), **given)
+    return Settings(release, token=read_token(token_file), limits=read_limits(limits), **given)
 
 
 def run_server(console: Console, settings: Settings) -> int:

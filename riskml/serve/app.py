@@ -322,6 +322,17 @@ class App:
         if self._log is not None:
             self._append(encode({"kind": "change", "arrival": _now(), "change": what, **facts}))
 
+    async def snapshot(self) -> None:
+        """Save the state of raw events; where that fails, decisions go on."""
+        if self.decider is None:
+            return
+        try:
+            await asyncio.to_thread(self.decider.snapshot)
+            self.metrics.event("snapshot", "done")
+        except RiskmlError as error:
+            self.metrics.event("snapshot", "failed")
+            self.tell(f"no snapshot: {error.message}")
+
     def close(self) -> None:
         """Finish what waits, then make the log and the state safe."""
         if self._pool is not None:

@@ -236,7 +236,11 @@ class Wire(asyncio.Protocol):
         if self._head + len(self._url) > self._hall.limits.head:
             self.refuse(_TOO_LONG)
             return
-        self._keep = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
+        version = self._parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            self.refuse(_UNREADABLE)
+            return
+        self._keep = version == "1.1" and self._parser.should_keep_alive()
         path, _, _ = self._url.partition(b"?")
         declared, self._room = self._room, self._hall.service.room(path)
         if declared > self._room:

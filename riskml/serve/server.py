@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING
 from riskml.errors import UsageError
 from riskml.serve.app import App
 from riskml.serve.http import Hall, Wire
+from riskml.serve.ramp import CHALLENGER
 from riskml.serve.reload import Lineup, open_lineup
 from riskml.serve.settings import Settings
 
 if TYPE_CHECKING:
-    from riskml.serve.decider import Decider
+    from riskml.release.load import Release
+    from riskml.serve.decider import Choice, Decider
     from riskml.serve.store import Store
 
 __all__ = ["serve"]
@@ -49,8 +51,14 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 async def _run(settings: Settings, lineup: Lineup, listener: socket.socket, tell: Callable[[str], None]) -> None:
-    decider = _decider(settings, lineup)
-    app = App(settings, lineup, _log(settings), decider, lambda fresh: _nothing, tell)
+    ramp = lineup.ramp
+
+    def choose(identity: object) -> tuple[str, float]:
+        return (app.changeover.lineup.ramp if app is not None else ramp).choose(identity)
+
+    app: App | None = None
+    decider = _decider(settings, lineup, choose, tell)
+    app = App(settings, lineup, _log(settings), decider, lambda fresh: _exchange(decider, fresh), tell)
     loop = asyncio.get_running_loop()
     hall = Hall(app, settings.limits, loop)
     app.connections = lambda: len(hall.wires)
@@ -61,6 +69,7 @@ async def _run(settings: Settings, lineup: Lineup, listener: socket.socket, tell
     loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(loop.create_task(app.reload())))
     gc.collect()
     gc.freeze()  # the release stays: no collection has to look at it again
+    keeper = loop.create_task(_keep(app, settings.limits.snapshot_seconds))
     server = await loop.create_server(lambda: Wire(hall), sock=listener, backlog=BACKLOG)
     host, port = listener.getsockname()[:2]
     tell(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
@@ -68,6 +77,7 @@ async def _run(settings: Settings, lineup: Lineup, listener: socket.socket, tell
         await stop.wait()
         await _drain(app, hall, server, settings)
     finally:
+        keeper.cancel()
         hall.stop()
         app.close()
     tell("stopped")
@@ -94,12 +104,44 @@ def _log(settings: Settings) -> Store | None:
     return Journal(settings.log / "scores", sync=settings.sync)
 
 
-def _decider(settings: Settings, lineup: Lineup) -> Decider | None:
-    return None
+def _decider(settings: Settings, lineup: Lineup, choose: Choice, tell: Callable[[str], None]) -> Decider | None:
+    """What decides on raw events; None where the release does not say what they look like.
+
+    Raises:
+        UsageError: the log or the store is taken, or there is none there.
+    """
+    if "online.json" not in lineup.champion.files:
+        tell("no /decide and /events: the release does not say what raw events look like")
+        return None
+    from riskml.serve.decider import Decider
+
+    return Decider(lineup.champion, _store(settings), challengers=_challengers(lineup), choose=choose)
 
 
-def _nothing() -> None:
-    """Nothing has to be done before a change."""
+def _store(settings: Settings) -> Store:
+    """Where raw events and decisions go: the log, or memory where there is none."""
+    from riskml.serve.journal import Journal
+    from riskml.serve.store import Memory
+
+    return Memory() if settings.log is None else Journal(settings.log, sync=settings.sync)
+
+
+def _challengers(lineup: Lineup) -> dict[str, Release]:
+    return {} if lineup.challenger is None else {CHALLENGER: lineup.challenger}
+
+
+def _exchange(decider: Decider | None, lineup: Lineup) -> Callable[[], None]:
+    """Bring a decider to the state that another lineup needs; calling what comes back makes it use it."""
+    if decider is None:
+        return lambda: None
+    return decider.exchange(lineup.champion, _challengers(lineup))
+
+
+async def _keep(app: App, seconds: float) -> None:
+    """Save the state now and then, so that a restart is short."""
+    while seconds > 0:
+        await asyncio.sleep(seconds)
+        await app.snapshot()
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from riskml.errors import UsageError
+from riskml.errors import UsageError, near_matches
 
-__all__ = ["TOKEN", "Limits", "Settings", "read_token"]
+__all__ = ["TOKEN", "Limits", "Settings", "read_limits", "read_token"]
 
 TOKEN = "RISKML_TOKEN"  # the environment variable
 SHORTEST = 16  # characters of a token
@@ -38,6 +38,7 @@ class Limits:
         linger_seconds: after a signal to stop, how long new requests are still answered while /ready says no.
         drain_seconds: how long a request under way may then take.
         reasons: most that a request may ask for.
+        snapshot_seconds: between two snapshots of the state; 0 saves it at the end alone.
     """
 
     body: int = 64 << 10
@@ -51,6 +52,7 @@ class Limits:
     linger_seconds: float = 1.0
     drain_seconds: float = 10.0
     reasons: int = 20
+    snapshot_seconds: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,29 @@ class Settings:
         if self.token is None and not is_loopback(self.host):
             message = f"anyone who reaches {self.host} could ask and reload this server"
             raise UsageError(message, f"give --token-file FILE or set {TOKEN}, or listen on 127.0.0.1")
+
+
+def read_limits(words: Sequence[str]) -> Limits:
+    """The limits with some of them changed, each written ``name=value``.
+
+    Raises:
+        UsageError: there is no such limit, or its value is none.
+    """
+    known = {one.name: type(one.default) for one in fields(Limits)}
+    changed: dict[str, Any] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        if name not in known:
+            hint = near_matches(name, known) or f"known: {', '.join(known)}"
+            raise UsageError(f"there is no limit `{name}`", hint)
+        try:
+            value = known[name](text)
+        except ValueError:
+            value = -1
+        if not 0 <= value < 1 << 40:
+            raise UsageError(f"the limit `{name}` is no {known[name].__name__}: `{text}`", f"write {name}=VALUE")
+        changed[name] = value
+    return Limits(**changed)
 
 
 def is_loopback(host: str) -> bool:
