@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ Code = Callable[[Any], float]
 
 _NULL = math.nan  # this very object stands for null while an event is read
 _SINGLE = np.dtype("=f4")
+REMEMBERED = 4096  # texts of a column whose codes are kept at hand: hashing one takes as long as ten look-ups
 _UNUSUAL = (struct.error, OverflowError, TypeError, ValueError, KeyError, DataError, ExpressionError)
 
 
@@ -58,6 +60,7 @@ def row_reader(schema: Schema, fields: Sequence[Field], derived: Sequence[Derive
     direct = [known[name] for name in schema.names if name in known]
     names = [field.name for field in direct] + [f.name for f in fields if f.name not in set(schema.names)]
     declared = [field.name for field in fields]
+    empty: dict[str, object] = dict.fromkeys(names)
     take: Callable[[Any], Sequence[Any]] = _taker(names)
     codes = [(at, _coder(schema, f)) for at, f in enumerate(direct) if f.kind == "category"]
     gone = [(at, frozenset(null_numbers(f.nulls))) for at, f in enumerate(direct) if f.kind == "number" and f.nulls]
@@ -70,11 +73,11 @@ def row_reader(schema: Schema, fields: Sequence[Field], derived: Sequence[Derive
 
     def read(row: dict[str, object]) -> tuple[Floats, tuple[str, ...]] | None:
         try:
+            missing: tuple[str, ...] = ()
             try:
                 values = [null if value is None else value for value in take(row)]
-                missing: tuple[str, ...] = ()
             except KeyError:
-                values = [null if value is None else value for value in map(row.get, names)]
+                values = [null if value is None else value for value in take(empty | row)]
                 missing = tuple([name for name in declared if name not in row])
             extra = derive(row, values, missing) if derive is not None else None
             for at, code in codes:
@@ -105,14 +108,16 @@ def _taker(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
 
 def _coder(schema: Schema, field: Field) -> Code:
     """From a text, or null, of a categorical field to its code; NaN where it was not learned."""
-    codes, absent, null, unknown = schema.codes[field.name], schema.absent[field.name], _NULL, math.nan
-    told = dict.fromkeys(field.nulls, absent)
-    if isinstance(codes, dict):
-        codes, told = codes | told, {}
+    known, absent, null = schema.codes[field.name], schema.absent[field.name], _NULL
+    nulls = frozenset(field.nulls)
+
+    @lru_cache(maxsize=REMEMBERED)
+    def code(text: str) -> float:
+        return absent if text in nulls else known.get(text, math.nan)
 
     def encode(value: Any) -> float:
         if type(value) is str:
-            return codes.get(value, unknown) if value not in told else absent
+            return code(value)
         if value is null or value != value:
             return absent
         raise TypeError

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from riskml.errors import DataError
@@ -71,6 +71,7 @@ def test_only_what_the_model_reads_is_declared() -> None:
     SCORER.check_columns(["shop", "amount", "tier", "ratio", "place", "hour", "known"])
 
 
+@settings(deadline=None)
 @given(WILD)
 @example({"place": "A", "amount": 1.0})
 @example({"account": -1, "count": 0.1, "amount": 1e38})
@@ -83,6 +84,7 @@ def test_the_quick_reader_decides_nothing(row: dict[str, Any]) -> None:
         assert found[0].dtype == np.float64 and found[1] == missing
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional=PLAIN))
 def test_the_quick_reader_reads_plain_events(row: dict[str, Any]) -> None:
     """Numbers, texts, times and nulls are read the quick way, fields missing or not; only too large numbers are not."""
@@ -90,6 +92,7 @@ def test_the_quick_reader_reads_plain_events(row: dict[str, Any]) -> None:
     assert (SCORER._quick(row) is not None) or large
 
 
+@settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries(PLAIN), min_size=1, max_size=6))
 def test_events_and_columns_read_alike(rows: list[dict[str, Any]]) -> None:
     """The encoded rows of a table have the bits of the encoded events, one by one."""
