@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskml.data.clock import to_micros
@@ -48,6 +48,7 @@ def test_another_version_is_refused() -> None:
         Streams.read({key: value for key, value in streams().items() if key != "sources"})
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.datetimes(datetime(1980, 1, 2), datetime(2099, 12, 30)), st.sampled_from([None, "Europe/Berlin", "UTC"]))
 def test_times_are_read_as_tables_read_them(moment: datetime, zone: str | None) -> None:
     """ISO 8601 with a zone, or in the declared zone, gives the microseconds that the table's clock gives."""
