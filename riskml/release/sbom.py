@@ -144,10 +144,9 @@ def _library(name: str) -> Library | None:
 
 def _licence(facts: metadata.PackageMetadata) -> dict[str, object] | None:
     """As an SPDX expression where the library gives one, else by the name it gives."""
-    expression = facts.get("License-Expression", "")
+    expression, named = (str((facts.get_all(key) or ("",))[0]).strip() for key in ("License-Expression", "License"))
     if expression:
-        return {"expression": str(expression)}
-    named = str(facts.get("License", "")).strip()
+        return {"expression": expression}
     if not named or len(named) > 64 or "\n" in named:
         classes = [line for line in facts.get_all("Classifier") or () if line.startswith("License ::")]
         named = classes[0].rpartition(" :: ")[2] if classes else ""
