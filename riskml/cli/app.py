@@ -254,6 +254,25 @@ def score(
     return job
 
 
+@command("warm", "riskml warm account-takeover-0.1.0.riskml")
+def warm(
+    options: Options,
+    release: Annotated[
+        Path | None, typer.Argument(metavar="RELEASE", help="A .riskml file.", show_default=False)
+    ] = None,
+    trust: TrustPath = None,
+) -> Job:
+    """Have the machine code of scoring ready, so that no event waits for it."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.deployed import warm_release
+
+        refuse_set("warm", options)
+        return warm_release(console, release, trust)
+
+    return job
+
+
 @command("serve", "riskml serve account-takeover-0.1.0.riskml --log decisions")
 def serve(
     release: ReleasePath,

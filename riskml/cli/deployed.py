@@ -1,4 +1,4 @@
-"""The two commands that need a release and no recipe: ``verify`` and ``score``.
+"""The commands that need a release and no recipe: ``verify``, ``score`` and ``warm``.
 
 In come a ``.riskml`` file and, to score, a table of events with their feature values; out come the proof or the
 decisions. Heavy libraries load only to read a table; the release scores by itself.
@@ -7,11 +7,33 @@ decisions. Heavy libraries load only to read a table; the release scores by itse
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from riskml.cli.console import Console
 from riskml.errors import ExitCode, UsageError, near_matches
+
+_SMALLEST = """tree
+num_class=1
+num_tree_per_iteration=1
+max_feature_idx=0
+objective=binary
+
+Tree=0
+num_leaves=2
+num_cat=0
+split_feature=0
+threshold=0.5
+decision_type=2
+left_child=-1
+right_child=-2
+leaf_value=0 1
+leaf_count=1 1
+internal_count=2
+
+end of trees
+"""
 
 
 def verify_release(console: Console, path: Path, trust: Path | None = None) -> int:
@@ -75,6 +97,32 @@ def score_events(console: Console, release: Path, events: Path, out: Path | None
                 for block in iter(lambda: file.read(1 << 20), ""):
                     console.raw(block)
     console.say(f"scored {rows:,} events with {loaded.id}, {alerts:,} alerts, stage {loaded.stage}")
+    return int(ExitCode.OK)
+
+
+def warm_release(console: Console, release: Path | None, trust: Path | None = None) -> int:
+    """Have the machine code of scoring ready, for a release or for any; says where it is kept for other processes."""
+    from riskml.features.compiled import cache_folder
+    from riskml.learning.trees import Forest
+    from riskml.release.load import load
+
+    begun = time.monotonic()
+    if release is None:
+        Forest.flatten((_SMALLEST,)).warm()
+    else:
+        _exists(release, "release")
+        load(release, trust).warm()
+    folder, seconds = cache_folder(), time.monotonic() - begun
+    console.document(
+        {
+            "schema": "riskml.warm/1",
+            "release": None if release is None else str(release),
+            "kept": None if folder is None else str(folder),
+            "seconds": round(seconds, 3),
+        }
+    )
+    where = "nowhere: set XDG_CACHE_HOME to a folder you can write" if folder is None else f"in {folder}"
+    console.answer(f"machine code for scoring is ready after {seconds:.1f} s, kept {where}")
     return int(ExitCode.OK)
 
 

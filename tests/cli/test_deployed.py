@@ -61,10 +61,21 @@ def test_scores_are_rows_or_one_document(once: Path) -> None:
     assert [row["action"] for row in body["decisions"]] == [row["action"] for row in rows]
 
 
+def test_warm_says_where_the_code_is_kept(once: Path) -> None:
+    """`warm` needs no release, and with one it loads that; both name the folder of the machine code."""
+    for words in ((), (once / RELEASE,)):
+        session = riskml("warm", *words, "--json")
+        body = json.loads(session.out)
+        assert session.code == 0 and body["schema"] == "riskml.warm/1" and body["kept"]
+        assert body["release"] == (str(words[0]) if words else None)
+    assert riskml("warm").out.startswith("machine code for scoring is ready after ")
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
         (("verify", "no.riskml"), "no release at no.riskml"),
+        (("warm", "no.riskml"), "no release at no.riskml"),
         (("score", "no.riskml", "no.csv"), "no release at no.riskml"),
     ],
 )
