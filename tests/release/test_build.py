@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from riskml.errors import StaleError, UsageError
+from riskml.errors import ReleaseError, StaleError, UsageError
 from riskml.release import archive
 from riskml.release.build import build_release
 from riskml.release.load import TREES, load
+from riskml.release.sign import Keys, new_keys, sign
 from riskml.release.verify import verify
 from tests.release.worlds import BUILD, World, make_verdict
 
@@ -28,19 +29,31 @@ from riskml.release.build import build_release
 folder, out = map(pathlib.Path, sys.argv[1:])
 build = json.loads((folder / "build.json").read_text())
 build_release(out, model=Model.read(folder), **build)
+build_release(folder, model=Model.read(folder), **build, key=folder / "own.key")
 """
 
 
-def test_two_builds_have_the_same_bytes(world: World, path: Path, tmp_path: Path) -> None:
-    """Working folder, clock, locale, time zone and hash seed leave no trace in a release."""
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """A pair of keys."""
+    return new_keys(tmp_path_factory.mktemp("keys"))
+
+
+def test_two_builds_have_the_same_bytes(world: World, path: Path, tmp_path: Path, keys: Keys) -> None:
+    """Working folder, clock, locale, time zone and hash seed leave no trace in a release, signed or not."""
     world.model.write(tmp_path)
     (tmp_path / "build.json").write_text(json.dumps(BUILD | {"verdict": world.verdict}))
     out = tmp_path / "out"
     out.mkdir()
+    signed = build_release(tmp_path, model=world.model, verdict=world.verdict, key=keys.private, **BUILD).path
     root = Path(__file__).parents[2]
     env = os.environ | {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONPATH": str(root)}
+    before = signed.read_bytes()
+    signed.unlink()
+    (tmp_path / "own.key").write_bytes(keys.private.read_bytes())
     subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path), str(out)], check=True, cwd=out, env=env, timeout=120)
     assert (out / path.name).read_bytes() == path.read_bytes()
+    assert signed.read_bytes() == before
 
 
 def test_what_is_reported_is_what_was_written(world: World, tmp_path: Path) -> None:
@@ -164,3 +177,46 @@ def test_a_report_travels_along(world: World, tmp_path: Path) -> None:
     assert "REPLACE: INCONCLUSIVE" in card
     assert release.verdict["headline"] == world.verdict["headline"]
     assert verify(info.path).ok
+
+
+def test_a_signature_is_the_last_entry_and_changes_nothing_else(
+    world: World, path: Path, tmp_path: Path, keys: Keys
+) -> None:
+    """A signed release has the unsigned one's files and id, and one entry more, at the end."""
+    info = build_release(tmp_path, model=world.model, verdict=world.verdict, key=keys.private, **BUILD)
+    plain, signed = (archive.decode(file.read_bytes()).files for file in (path, info.path))
+    assert list(signed) == [*plain, archive.SIGNATURE]
+    assert dict(signed) == {**plain, archive.SIGNATURE: sign(plain[archive.MANIFEST], keys.private)}
+    assert info.signature == f"signed by {keys.fingerprint}" and archive.SIGNATURE not in info.files
+    assert load(info.path, keys.public).id == load(path).id == info.id
+    with pytest.raises(ReleaseError, match="unsigned"):
+        load(path, keys.public)
+    with pytest.raises(UsageError, match="public key"):
+        build_release(tmp_path / "none", model=world.model, verdict=world.verdict, key=keys.public, **BUILD)
+
+
+def test_an_override_raises_the_stage_and_stays(world: World, tmp_path: Path) -> None:
+    """With a reason the stage may be above the verdict: manifest and card say so, the verdict is what it was."""
+    reason = "Head of fraud, 3 May: <b>attack</b> under way"
+    build: dict[str, Any] = {"model": world.model, "verdict": world.verdict, **BUILD}
+    info = build_release(tmp_path, stage="replace", override=f" {reason} ", **build)
+    release = load(info.path)
+    assert release.stage == info.stage == "replace" and verify(info.path).ok
+    assert release.manifest.override is not None and info.to_dict()["override"] == {"reason": reason, "allowed": "add"}
+    assert (release.manifest.override.reason, release.manifest.override.allowed) == (reason, "add")
+    card = release.files["model_card.md"].decode()
+    assert "**Overridden:** the verdicts allow `add`" in card and "<b>" not in card
+    assert json.loads(release.files["verdict.json"]) == world.verdict
+    lines = "for two\nlines"
+    for wrong in ({"override": reason}, {"stage": "add", "override": reason}, {"stage": "replace", "override": lines}):
+        with pytest.raises(UsageError):
+            build_release(tmp_path, **wrong, **build)
+
+
+def test_what_online_features_need_travels_along(world: World, tmp_path: Path) -> None:
+    """The declaration of streams is in the release as given; a value that JSON cannot say is refused."""
+    build: dict[str, Any] = {"model": world.model, "verdict": world.verdict, **BUILD}
+    info = build_release(tmp_path, online={"b": [1, None], "a": "é"}, **build)
+    assert json.loads(load(info.path).files["online.json"]) == {"b": [1, None], "a": "é"}
+    with pytest.raises(ReleaseError, match="cannot hold"):
+        build_release(tmp_path, online={"x": float("nan")}, **build)

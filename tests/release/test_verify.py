@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from riskml.errors import ReleaseError, UsageError
+from riskml.learning.trees import Forest
 from riskml.release import archive
 from riskml.release.golden import check_golden
-from riskml.release.load import Release
+from riskml.release.load import TREES, Release
 from riskml.release.manifest import FileEntry, Manifest, canonical_json, sha256
 from riskml.release.verify import verify, verify_bytes
 from tests.release.worlds import World, repack
@@ -117,3 +118,25 @@ def test_golden_vectors_cover_what_breaks_scorers(world: World, release: Release
     assert below < world.model.threshold <= above
     count, problems = check_golden(release.scorer, release.files["golden.json"])
     assert (count, problems) == (len(vectors), [])
+
+
+def test_other_trees_than_the_text_are_named(world: World, path: Path) -> None:
+    """Flattened trees that are not those of the text people read are a finding, even when they score alike."""
+    texts = tuple(reversed(world.model.boosters))
+    found = verify_bytes(resign(path, TREES, Forest.flatten(texts).encode()))
+    assert found.problems == (f"`{TREES}` holds other trees than the LightGBM text beside it",)
+
+
+def test_releases_of_the_first_schema_are_read(path: Path) -> None:
+    """A release without flattened trees, bill of materials and signature still verifies, and holds no signature."""
+    files = dict(archive.decode(path.read_bytes()).files)
+    body = json.loads(files["manifest.json"]) | {"schema": "riskml.release/1"}
+    del body["override"], files[TREES], files["sbom.cdx.json"]
+    body["files"] = {name: entry for name, entry in body["files"].items() if name in files}
+    files["manifest.json"] = canonical_json(body)
+    assert verify_bytes(archive.encode(files)).ok
+    later = verify_bytes(archive.encode(files | {archive.SIGNATURE: b"{}"}))
+    assert "`signature.json` does not belong here" in later.problems
+    body["schema"] = "riskml.release/2"
+    now = verify_bytes(archive.encode(files | {"manifest.json": canonical_json(body | {"override": None})}))
+    assert now.problems == ("`manifest.json` lists no `model/trees.bin`",)
