@@ -25,7 +25,7 @@ from riskml.serve.settings import Settings
 
 if TYPE_CHECKING:
     from riskml.release.load import Release
-    from riskml.serve.decider import Choice, Decider
+    from riskml.serve.decider import Decider
     from riskml.serve.store import Store
 
 __all__ = ["serve"]
@@ -51,13 +51,7 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 async def _run(settings: Settings, lineup: Lineup, listener: socket.socket, tell: Callable[[str], None]) -> None:
-    ramp = lineup.ramp
-
-    def choose(identity: object) -> tuple[str, float]:
-        return (app.changeover.lineup.ramp if app is not None else ramp).choose(identity)
-
-    app: App | None = None
-    decider = _decider(settings, lineup, choose, tell)
+    decider = _decider(settings, lineup, tell)
     app = App(settings, lineup, _log(settings), decider, lambda fresh: _exchange(decider, fresh), tell)
     loop = asyncio.get_running_loop()
     hall = Hall(app, settings.limits, loop)
@@ -104,7 +98,7 @@ def _log(settings: Settings) -> Store | None:
     return Journal(settings.log / "scores", sync=settings.sync)
 
 
-def _decider(settings: Settings, lineup: Lineup, choose: Choice, tell: Callable[[str], None]) -> Decider | None:
+def _decider(settings: Settings, lineup: Lineup, tell: Callable[[str], None]) -> Decider | None:
     """What decides on raw events; None where the release does not say what they look like.
 
     Raises:
@@ -115,7 +109,13 @@ def _decider(settings: Settings, lineup: Lineup, choose: Choice, tell: Callable[
         return None
     from riskml.serve.decider import Decider
 
-    return Decider(lineup.champion, _store(settings), challengers=_challengers(lineup), choose=choose)
+    return Decider(
+        lineup.champion,
+        _store(settings),
+        challengers=_challengers(lineup),
+        choose=lineup.ramp.choose,
+        reasons=settings.reasons,
+    )
 
 
 def _store(settings: Settings) -> Store:
@@ -134,7 +134,7 @@ def _exchange(decider: Decider | None, lineup: Lineup) -> Callable[[], None]:
     """Bring a decider to the state that another lineup needs; calling what comes back makes it use it."""
     if decider is None:
         return lambda: None
-    return decider.exchange(lineup.champion, _challengers(lineup))
+    return decider.prepare(lineup.champion, _challengers(lineup), lineup.ramp.choose)
 
 
 async def _keep(app: App, seconds: float) -> None:

@@ -280,7 +280,12 @@ def test_a_token_is_asked_for(release: Path) -> None:
         assert server.ask("GET", "/health").status == 200
         assert server.ask("GET", "/ready").status == 200
         for shown in ({}, {"Authorization": "Bearer " + TOKEN[:-1]}, {"Authorization": TOKEN}):
-            for method, path in (("POST", "/score"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("POST", "/reload")):
+            for method, path in (
+                ("POST", "/score"),
+                ("GET", "/metrics"),
+                ("GET", "/openapi.json"),
+                ("POST", "/reload"),
+            ):
                 refusal = server.ask(method, path, **shown)
                 assert refusal.status == 401 and refusal.headers["www-authenticate"].startswith("Bearer")
 
