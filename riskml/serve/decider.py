@@ -8,26 +8,33 @@ without id or time, and events that claim to come from the future.
 
 from __future__ import annotations
 
-import json
 import threading
 import time as clocks
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from riskml.errors import DataError
-from riskml.serve.lanes import Choice, Lanes, past_name
-from riskml.serve.past import DAY, Past
-from riskml.serve.records import Answer, Seen, answer_record, decide_record, observe_record, parse_record, placed
+from riskml.serve.lanes import Choice
+from riskml.serve.past import DAY
+from riskml.serve.records import (
+    Answer,
+    Seen,
+    answer_record,
+    decide_record,
+    incoming_record,
+    observe_record,
+    parse_record,
+)
+from riskml.serve.state import Limits, State, key_of
 from riskml.serve.store import Memory, Store
-from riskml.serve.streams import Row, Streams, clean
+from riskml.serve.streams import Row, clean
 
 if TYPE_CHECKING:
     from riskml.release.load import Release
 
 __all__ = ["Answer", "Decider", "Seen", "wall_clock"]
 
-SCHEMA = "riskml.state/1"
 MINUTE = 60_000_000
 
 
@@ -44,6 +51,7 @@ class Decider:
         store: where records go; None: memory.
         challengers: releases by arm that are scored beside it.
         choose: for an event's id the arm that decides, and the chance that it had; None: always "champion".
+        log: beside a shared store, where this process keeps what it said and took in.
         slack: microseconds by which an event may come late and still be answered exactly.
         keep: microseconds for which events wait for outcomes and overwritten columns.
         remember: microseconds for which the ids of decided events are known.
@@ -63,6 +71,7 @@ class Decider:
         *,
         challengers: Mapping[str, Release] | None = None,
         choose: Choice | None = None,
+        log: Store | None = None,
         slack: int = 60 * MINUTE,
         keep: int = 90 * DAY,
         remember: int = 7 * DAY,
@@ -71,25 +80,16 @@ class Decider:
         now: Callable[[], int] = wall_clock,
     ) -> None:
         self.store: Store = Memory() if store is None else store
-        self._slack, self._keep, self._remember, self._ahead = slack, keep, remember, ahead
-        self._reasons, self._now = reasons, now
+        self._log, self._reasons, self._now = log, reasons, now
         self._guard = threading.RLock()
-        self._known: OrderedDict[str, tuple[int, int]] = OrderedDict()  # id -> arrival and position of its decision
-        self._arrival = self._newest = self._applied = 0
         self._owed: tuple[bytes, Callable[[int], None]] | None = None
-        self._counts = dict.fromkeys(("decided", "duplicates", "late", "stale", "observed", "refused", "replayed"), 0)
-        state = self._load()
-        held: Mapping[str, Any] = state["pasts"]
-        self._lanes = Lanes(release, challengers or {}, choose, lambda one, streams: self._past(one, streams, held))
-        for name, past in self._lanes.pasts.items():
-            if name not in held and self._applied:
-                self._fill(past, self._applied)
-        self._follow()
+        limits = Limits(slack, keep, remember, ahead)
+        self._state = State(self.store, limits, (release, challengers or {}, choose))
 
     @property
     def release(self) -> Release:
         """The champion."""
-        return self._lanes.champion.release
+        return self._state.lanes.champion.release
 
     def decide(self, event: Row, arrival: int | None = None) -> Answer:
         """Decide on one raw event.
@@ -103,20 +103,13 @@ class Decider:
             UsageError: the log cannot be written.
         """
         with self._guard:
-            streams = self._lanes.streams.events
+            streams = self._state.lanes.streams.events
             row = {name: value for name, value in clean(event).items() if name not in streams.overwritten}
             identity = streams.identity(row) if streams.id is not None else None
             time, timed = streams.instant(row), streams.timed(row)
-            self._pay()
-            known = self._recorded(identity)
-            if known is not None:
-                return known
-            came = self._stamp(arrival, time)
-            answer = self._lanes.answer(timed, identity, time, came, time < self._newest, self._reasons)
-            self._lanes.admit(timed, time, came)
-            self._moved(time, came)
-            position = self._write(decide_record(row, answer), lambda at: self._remembered(identity, came, at))
-        return placed(answer, position)
+            if self.store.shared:
+                return self._decide_together(row, timed, identity, time, arrival)
+            return self._decide_alone(row, timed, identity, time, arrival)
 
     def observe(self, source: str, row: Row, arrival: int | None = None) -> Seen:
         """Take in a row of another stream.
@@ -133,22 +126,29 @@ class Decider:
         """
         read = clean(row)
         with self._guard:
+            state = self._state
+            if self.store.shared:
+                return self._observe_together(source, read, self._stamp(arrival, None))
             self._pay()
             came = self._stamp(arrival, None)
-            if not self._lanes.observe(source, read, came):
-                self._counts["duplicates"] += 1
-                return Seen(source, came, self._applied, duplicate=True)
-            self._arrival = came
-            self._counts["observed"] += 1
-            self._lanes.evict()
-            position = self._write(observe_record(source, read, came), lambda at: None)
-        return Seen(source, came, position)
+            if not state.lanes.observe(source, read, came):
+                state.counts["duplicates"] += 1
+                return Seen(source, came, state.applied, duplicate=True)
+            self._observed(came)
+            return Seen(source, came, self._write(observe_record(source, read, came), lambda at: None))
+
+    def follow(self) -> None:
+        """Read what other processes put into a shared store, so that the next answer need not wait for it."""
+        with self._guard:
+            if self.store.shared:
+                self._state.follow()
 
     def counters(self) -> dict[str, int]:
         """What was done since the start of the process, what is held, and where the log stands."""
         with self._guard:
-            held = self._lanes.champion.past.engine.size()
-            return {**self._counts, **held, "ids": len(self._known), "position": self._applied}
+            state = self._state
+            held = state.lanes.champion.past.engine.size()
+            return {**state.counts, **held, "ids": len(state.known), "position": state.applied}
 
     def snapshot(self) -> int:
         """Save the state to the store, so that a restart need not read the whole log; the position it stands for.
@@ -158,15 +158,7 @@ class Decider:
         """
         with self._guard:
             self._pay()
-            state = {
-                "schema": SCHEMA,
-                "arrival": self._arrival,
-                "newest": self._newest,
-                "known": [[name, *place] for name, place in self._known.items()],
-                "pasts": {name: past.engine.state() for name, past in self._lanes.pasts.items()},
-            }
-            self.store.save(self._applied, json.dumps(state, separators=(",", ":")).encode("ascii"))
-            return self._applied
+            return self._state.snapshot()
 
     def prepare(
         self, release: Release, challengers: Mapping[str, Release] | None = None, choose: Choice | None = None
@@ -179,121 +171,132 @@ class Decider:
             ReleaseError: a release does not declare its streams.
             DataError: the log no longer reaches back.
         """
-        with self._guard:
-            at, held = self._applied, dict(self._lanes.pasts)
-        fresh: list[Past] = []
+        swap = self._state.prepare(release, challengers or {}, choose)
 
-        def make(one: Release, streams: Streams) -> Past:
-            past = held.get(past_name(one))
-            if past is None:
-                past = self._past(one, streams, {})
-                self._fill(past, at)
-                fresh.append(past)
-            return past
-
-        lanes = Lanes(release, challengers or {}, choose, make)
-
-        def swap() -> None:
+        def guarded() -> None:
             with self._guard:
-                for past in fresh:
-                    self._fill(past, self._applied, at)
-                self._lanes = lanes
+                swap()
 
-        return swap
+        return guarded
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store and of the log."""
         with self._guard:
-            self.store.close()
+            for one in (self.store, self._log):
+                if one is not None:
+                    one.close()
 
-    def _past(self, release: Release, streams: Streams, held: Mapping[str, Any]) -> Past:
-        plan, state = release.scorer.model.plan, held.get(past_name(release))
-        return Past(plan, streams, self._slack, self._keep, self._remember, state)
+    # -- one process: the record of a decision is what moves the state ------------------------------------------------
 
-    def _load(self) -> dict[str, Any]:
-        """The newest snapshot, or the state of an empty log."""
-        saved = self.store.saved()
-        state: dict[str, Any] = {"pasts": {}, "known": [], "arrival": 0, "newest": 0}
-        if saved is not None:
-            told = json.loads(saved[1])
-            if told.get("schema") == SCHEMA:
-                state, self._applied = told, saved[0]
-        self._arrival, self._newest = state["arrival"], state["newest"]
-        self._known = OrderedDict((name, (came, at)) for name, came, at in state["known"])
-        return state
-
-    def _fill(self, past: Past, until: int, after: int = 0) -> None:
-        """Let a past read the log ``(after, until]``."""
-        for position, record in self.store.read(after):
-            if position > until:
-                return
-            try:
-                past.replay(parse_record(record))
-            except DataError:
-                continue  # it was refused, or would have been, where it came in
-            past.evict()
-
-    def _follow(self) -> None:
-        """Read what the store holds beyond the state."""
-        for position, record in self.store.read(self._applied):
-            body = parse_record(record)
-            if body["kind"] in ("decide", "observe"):
-                self._counts["refused"] += not self._lanes.take(body)
-                self._counts["replayed"] += 1
-                self._arrival = max(self._arrival, body["arrival"])
-                self._lanes.evict()
-            if body["kind"] == "decide":
-                self._newest = max(self._newest, body["time"])
-                self._remembered(body["id"], body["arrival"], position)
-            self._applied = position
-
-    def _recorded(self, identity: Any) -> Answer | None:
-        """What was said of an event before."""
-        found = self._known.get(_key(identity)) if identity is not None else None
-        if found is None:
-            return None
-        record = self.store.record(found[1])
-        if record is None:
-            raise DataError("this event was decided, and its record is no longer kept", "use a new id for a new event")
-        self._counts["duplicates"] += 1
-        return answer_record(parse_record(record), found[1], duplicate=True)
-
-    def _stamp(self, arrival: int | None, time: int | None) -> int:
-        """When a record arrived: never before the last one, nor before the time of its event."""
-        came = self._now() if arrival is None else arrival
-        if time is not None and time > came + self._ahead:
-            raise DataError("the event lies in the future", "check the clock and the zone of its time")
-        return max(came, self._arrival, time or 0)
-
-    def _moved(self, time: int, came: int) -> None:
-        """What the next event must know of this one."""
-        self._counts["decided"] += 1
-        self._counts["late"] += time < self._newest
-        self._counts["stale"] += time < came - self._slack
-        self._newest, self._arrival = max(self._newest, time), came
-        self._lanes.evict()
-
-    def _remembered(self, identity: Any, came: int, position: int) -> None:
-        """Know the event if it comes again; forget those of long ago."""
-        if identity is not None:
-            self._known[_key(identity)] = (came, position)
-        while self._known and next(iter(self._known.values()))[0] < came - self._remember:
-            self._known.popitem(last=False)
+    def _decide_alone(self, row: Row, timed: Row, identity: Any, time: int, arrival: int | None) -> Answer:
+        state = self._state
+        self._pay()
+        known = state.known.get(key_of(identity)) if identity is not None else None
+        if known is not None:
+            return self._recorded(known[1])
+        came = self._stamp(arrival, time)
+        answer = state.lanes.answer(timed, identity, time, came, time < state.newest, self._reasons)
+        state.lanes.admit(timed, time, came)
+        state.moved(time, came)
+        record = decide_record(row, answer)
+        return replace(answer, position=self._write(record, lambda at: state.remember(identity, came, at)))
 
     def _write(self, record: bytes, after: Callable[[int], None]) -> int:
         """Write what the state already counts; if it cannot be, it is written before anything else happens."""
         self._owed = (record, after)
-        return self._pay()
+        self._pay()
+        return self._state.applied
 
-    def _pay(self) -> int:
+    def _pay(self) -> None:
         if self._owed is not None:
             record, after = self._owed
-            self._applied = self.store.append(record).position
+            self._state.applied = self.store.append(record).position
             self._owed = None
-            after(self._applied)
-        return self._applied
+            after(self._state.applied)
 
+    # -- several processes: what comes in moves the state, in the order of the store ----------------------------------
 
-def _key(identity: Any) -> str:
-    """One text per id; 1 and "1" are two."""
-    return json.dumps(identity)
+    def _decide_together(self, row: Row, timed: Row, identity: Any, time: int, arrival: int | None) -> Answer:
+        state = self._state
+        came = self._stamp(arrival, time)
+        state.lanes.champion.past.check(timed)  # what is refused must not be in the stream
+        first = state.lanes.answer(timed, identity, time, came, time < state.newest, self._reasons)
+        key = None if identity is None else key_of(identity)
+        at = self.store.append(incoming_record(row, identity, time), key, came)
+        if not at.fresh:
+            return self._again(at.position, at.arrival, row)
+        alone = at.position == state.applied + 1 and at.arrival == came
+        answer = first if alone else self._catch_up(at.position, at.arrival, timed, identity, time)
+        if alone:
+            self._count(timed, time, came, at.position)
+        return self._say(row, answer, at.position)
+
+    def _again(self, position: int, came: int, row: Row) -> Answer:
+        """What was said of an event that came before; if nothing was, who took it in is slow or gone."""
+        self._state.counts["duplicates"] += 1
+        if self.store.answered(position) is not None:
+            return self._recorded(position)
+        record = self.store.record(position)
+        first = row if record is None else parse_record(record)["event"]
+        streams = self._state.lanes.streams.events
+        identity, time = streams.identity(first), streams.instant(first)
+        answer = self._catch_up(position, came, streams.timed(first), identity, time)
+        return replace(self._say(first, answer, position), duplicate=True)
+
+    def _catch_up(self, position: int, came: int, timed: Row, identity: Any, time: int) -> Answer:
+        """The answer to the event at a position, from everything before it; the state goes past it if it was not."""
+        state = self._state
+        state.follow(position - 1)
+        answer = state.lanes.answer(timed, identity, time, came, time < state.newest, self._reasons)
+        if state.applied < position:
+            self._count(timed, time, came, position)
+        return answer
+
+    def _count(self, timed: Row, time: int, came: int, position: int) -> None:
+        self._state.lanes.admit(timed, time, came)
+        self._state.moved(time, came)
+        self._state.applied = position
+
+    def _say(self, row: Row, answer: Answer, position: int) -> Answer:
+        """Keep an answer, in the log of this process and beside the event; if another was first, that one counts."""
+        record = decide_record(row, answer)
+        if self._log is not None:
+            self._log.append(record)
+        kept = self.store.answer(position, record)
+        return replace(answer, position=position) if kept == record else self._recorded(position)
+
+    def _observe_together(self, source: str, row: Row, came: int) -> Seen:
+        state = self._state
+        at = self.store.append(incoming_record(row, source=source), None, came)
+        state.follow(at.position - 1)
+        fresh = True
+        if state.applied < at.position:
+            state.applied = at.position
+            fresh = state.lanes.observe(source, row, at.arrival)
+        self._observed(at.arrival)
+        if self._log is not None and fresh:
+            self._log.append(observe_record(source, row, at.arrival))
+        return Seen(source, at.arrival, at.position, duplicate=not fresh)
+
+    # -- both ---------------------------------------------------------------------------------------------------------
+
+    def _recorded(self, position: int) -> Answer:
+        """What was said of an event before."""
+        record = self.store.answered(position)
+        if record is None:
+            raise DataError("this event was decided, and its record is no longer kept", "use a new id for a new event")
+        if not self.store.shared:
+            self._state.counts["duplicates"] += 1
+        return answer_record(parse_record(record), position, duplicate=True)
+
+    def _stamp(self, arrival: int | None, time: int | None) -> int:
+        """When a record arrived: never before the last one, nor before the time of its event."""
+        came = self._now() if arrival is None else arrival
+        if time is not None and time > came + self._state.limits.ahead:
+            raise DataError("the event lies in the future", "check the clock and the zone of its time")
+        return max(came, self._state.arrival, time or 0)
+
+    def _observed(self, came: int) -> None:
+        self._state.counts["observed"] += 1
+        self._state.arrival = max(self._state.arrival, came)
+        self._state.lanes.evict()

@@ -51,11 +51,18 @@ class Past:
         self.computed = frozenset(plan.names) - frozenset(plan.inputs)
         self._facts = {item.table for item in plan.lookups}
         kept = max(keep, remember) if _waits(plan, streams) else remember
-        given = (streams.absent_good, kept, slack)
-        if state is None:
-            self.engine = Online(plan, streams.feeds, *given)
-        else:
-            self.engine = Online.restored(plan, streams.feeds, state, *given)
+        self._given = (streams.absent_good, kept, slack)
+        self.engine = Online(plan, streams.feeds, *self._given)
+        if state is not None:
+            self.restore(state)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what an engine of this plan and these streams wrote.
+
+        Raises:
+            DataError: the state is of another plan.
+        """
+        self.engine = Online.restored(self.plan, self.streams.feeds, state, *self._given)
 
     def features(self, event: Row, time: int, arrival: int) -> dict[str, float | str | None]:
         """Window, network and lookup features of an event (its clocks as times), numbers rounded to float32 once.
@@ -84,6 +91,22 @@ class Past:
     def evict(self) -> None:
         """Drop some of what no later question can need; called beside every record, it keeps pace."""
         self.engine.evict(_AT_ONCE)
+
+    def check(self, event: Row) -> None:
+        """Refuse an event (its clocks as times) that ``admit`` would refuse; nothing changes.
+
+        Raises:
+            DataError: a field of it cannot be read as a feature needs it.
+        """
+        engine, feed = self.engine, self.engine.feeds["events"]
+        try:
+            plain = feed.plain(event, engine.reads["events"] - feed.overwritten)
+            feed.order(event)
+            for place in engine.places:
+                if place.source in ("events", "labels") and not place.late:
+                    place.read(plain)
+        except ExpressionError as error:
+            raise DataError(error.message, error.hint) from None
 
     def admit(self, event: Row, time: int, arrival: int) -> bool:
         """Let an event (its clocks as times) count from when it arrived; False where its id had come before.

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from riskml.errors import DataError
 from riskml.release.load import Decision, Reason
 
-__all__ = ["Answer", "Seen", "Shadow", "answer_record", "decide_record", "observe_record", "parse_record"]
+__all__ = [
+    "Answer",
+    "Seen",
+    "Shadow",
+    "answer_record",
+    "decide_record",
+    "incoming_record",
+    "observe_record",
+    "parse_record",
+]
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,15 @@ def observe_record(source: str, row: Mapping[str, Any], arrival: int) -> bytes:
     return _encode({"kind": "observe", "source": source, "row": row, "arrival": arrival})
 
 
+def incoming_record(
+    row: Mapping[str, Any], identity: Any = None, time: int | None = None, source: str | None = None
+) -> bytes:
+    """The record of what came in, before it has a place: an event with its id and time, or a row of a source."""
+    if source is not None:
+        return _encode({"kind": "observe", "source": source, "row": row})
+    return _encode({"kind": "decide", "event": row, "id": identity, "time": time})
+
+
 def parse_record(record: bytes) -> dict[str, Any]:
     """The fields of a record.
 
@@ -127,11 +145,6 @@ def answer_record(body: Mapping[str, Any], position: int, duplicate: bool) -> An
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"a record of the log lacks {error}") from None
-
-
-def placed(answer: Answer, position: int) -> Answer:
-    """The answer once its record has a place."""
-    return replace(answer, position=position)
 
 
 def _shadowed(item: Shadow) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Where a decider keeps its log and its snapshots: one small interface, and the store of a notebook, in memory.
 
-A store holds records in one order and gives each a position; a record may be read again as long as it is kept. Those
-of one writer (``shared`` false) leave it to the decider to know the ids it has seen; shared ones know them all.
+A store holds records in one order and gives each a position; a record may be read again as long as it is kept. A store
+of one writer (``shared`` false) holds decisions, and leaves it to the decider to know the ids it has seen. A shared one
+holds what came in, knows every id, and keeps what was said of each event beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import NamedTuple, Protocol
 
 from riskml.errors import DataError
 
-__all__ = ["Appended", "Memory", "Store"]
+__all__ = ["Appended", "Gap", "Memory", "Store"]
+
+
+class Gap(DataError):
+    """Records after a position are no longer kept."""
 
 
 class Appended(NamedTuple):
@@ -51,6 +56,14 @@ class Store(Protocol):
         """The record at a position; None where it is no longer kept."""
         ...
 
+    def answered(self, position: int) -> bytes | None:
+        """What was said of the event at a position; None where nothing was, or it is no longer kept."""
+        ...
+
+    def answer(self, position: int, record: bytes) -> bytes:
+        """Keep what is said of the event at a position; the first word counts and is given back."""
+        ...
+
     def save(self, position: int, snapshot: bytes) -> None:
         """Keep the state that all records up to a position led to."""
         ...
@@ -84,13 +97,21 @@ class Memory:
         """Every record after a position, in order, with its own."""
         first = self._end - len(self._records)
         if after < first:
-            raise DataError("the memory no longer holds these records", "keep a log on disk instead")
+            raise Gap("the memory no longer holds these records", "keep a log on disk instead")
         yield from enumerate(islice(tuple(self._records), after - first, None), after + 1)
 
     def record(self, position: int) -> bytes | None:
         """The record at a position; None where it is no longer kept."""
         at = position - 1 - (self._end - len(self._records))
         return self._records[at] if 0 <= at < len(self._records) else None
+
+    def answered(self, position: int) -> bytes | None:
+        """The record itself says it."""
+        return self.record(position)
+
+    def answer(self, position: int, record: bytes) -> bytes:
+        """Nothing: the record itself says it."""
+        return record
 
     def save(self, position: int, snapshot: bytes) -> None:
         """Keep the state that all records up to a position led to."""
