@@ -21,8 +21,9 @@ from riskml.features.cells import Order, freeze, frozen, frozen_place, thaw, tha
 from riskml.features.cells import field as plain_field
 from riskml.features.feed import RULE, Feed, Occurrence, Put, Row
 from riskml.features.linked_ways import Content, Way
+from riskml.features.pile import NEVER
 from riskml.features.plan import FeaturePlan
-from riskml.features.shelf import ID, NEVER, Shelf
+from riskml.features.shelf import ID, Shelf
 
 __all__ = ["Feed", "Online"]
 

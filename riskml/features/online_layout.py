@@ -73,7 +73,7 @@ def columns_read(source: str, places: Sequence[Shelf | Way], networks: Sequence[
 def columns_asked(plan: FeaturePlan, feeds: Feeds, shelves: Sequence[Shelf]) -> frozenset[str]:
     """The columns of the event that is asked about."""
     entities = feeds["events"].entities
-    found = {name for shelf in shelves for _, asked in shelf.nodes for name in asked}
+    found = {name for shelf in shelves for asked in shelf.spans for name in asked}
     for shelf in shelves:
         bound = shelf.filter.columns if shelf.filter else ()
         found |= {name.removeprefix(EVENT) for name in bound if name.startswith(EVENT) and name != EVENT_TIME}

@@ -8,86 +8,24 @@ question that is still answered exactly can tell the difference. Refuses texts w
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from riskml.errors import ExpressionError
 from riskml.expression import EVENT_TIME, Expression, parse
-from riskml.features.cells import Order, frozen, frozen_place, number, thawed, thawed_place
+from riskml.features.cells import Order, frozen, number, thawed
 from riskml.features.kinds import OF_LABELS, OF_NUMBERS
+from riskml.features.lifetime import beside
 from riskml.features.linked_ways import Content, truth
+from riskml.features.pile import NEVER, Pile
 from riskml.features.plan import Node
-from riskml.features.summary import Summary, summary_for
+from riskml.features.span import Outcome, Span, fresh
+from riskml.features.summary import Summary
 
 Row = Mapping[str, Any]
 Key = tuple[Any, ...]
-Outcome = Callable[[Any, int], int | None]  # that of an event by its id at an instant, None where unknown
-NEVER = 2**63 - 1
 EVENT = "event."
 ID = "riskml.id"  # under this name a row carries the id of its event
-
-
-class Pile:
-    """Rows of one key by time and place, column by column; ``newest`` is when the last of them came to count."""
-
-    __slots__ = ("columns", "newest", "orders", "seen", "times")
-
-    def __init__(self, width: int) -> None:
-        self.times: list[int] = []
-        self.orders: list[Order] = []
-        self.seen: list[int] = []
-        self.columns: list[list[Any]] = [[] for _ in range(width)]
-        self.newest = -NEVER
-
-    def put(self, time: int, order: Order, seen: int, values: tuple[Any, ...]) -> None:
-        """Take a row."""
-        times, orders = self.times, self.orders
-        at = len(times)
-        while at and (times[at - 1], orders[at - 1]) > (time, order):
-            at -= 1
-        times.insert(at, time)
-        orders.insert(at, order)
-        self.seen.insert(at, seen)
-        for column, value in zip(self.columns, values, strict=True):
-            column.insert(at, value)
-        self.newest = max(seen, self.newest)
-
-    def discard(self, time: int, order: Order) -> None:
-        """Take a row away again, if it is there."""
-        at = bisect_left(self.times, time)
-        while at < len(self.times) and self.times[at] == time:
-            if self.orders[at] == order:
-                self.drop(at, at + 1)
-                return
-            at += 1
-
-    def drop(self, start: int, end: int) -> None:
-        """Take away the rows ``[start, end)``."""
-        del self.times[start:end], self.orders[start:end], self.seen[start:end]
-        for column in self.columns:
-            del column[start:end]
-
-    def some(self, kept: list[int]) -> Pile:
-        """Only the rows at these places."""
-        made = Pile(0)
-        made.times = [self.times[at] for at in kept]
-        made.orders = [self.orders[at] for at in kept]
-        made.columns = [[column[at] for at in kept] for column in self.columns]
-        return made
-
-    def state(self) -> list[Any]:
-        """The rows, as JSON can hold them."""
-        return [self.times, [frozen_place(order) for order in self.orders], self.seen, *map(frozen, self.columns)]
-
-    @staticmethod
-    def restored(told: list[Any]) -> Pile:
-        """What ``state`` wrote."""
-        made = Pile(0)
-        made.times, made.seen = list(told[0]), list(told[2])
-        made.orders = [thawed_place(order) for order in told[1]]
-        made.columns = [list(thawed(column)) for column in told[3:]]
-        made.newest = max(made.seen, default=-NEVER)
-        return made
 
 
 class Shelf:
@@ -107,17 +45,23 @@ class Shelf:
         self.own = tuple(column for column in columns if not column.startswith(EVENT))
         self.columns = frozenset({*self.keys, *self.own, *([node.column] if node.column else [])})
         self.late = tuple(sorted(overwritten & self.columns))
-        self.nodes: list[tuple[Node, tuple[str, ...]]] = []  # with the columns of the event that make its key
+        self.nodes: list[Node] = []
+        self.asked: dict[tuple[str, ...], list[tuple[int, Node]]] = {}  # by the columns of the event that make its key
+        self.spans: dict[tuple[str, ...], list[Span]] = {}
+        self.blanks: dict[tuple[str, ...], dict[str, float | None]] = {}
         self.places: dict[str, int] = {}  # column -> its place in a pile
         self.numbers: set[str] = set()
         self.piles: dict[Key, Pile] = {}
         self.folded: dict[Key, list[Summary]] = {}  # one summary per node of a lifetime
+        self.none = Pile(0)
+        self.folds = node.window is None  # a shelf of lifetimes has no windows on it
         self.rows = 0
         self.horizon = 0
 
     def take(self, node: Node, asked: tuple[str, ...]) -> None:
         """Serve one more node, whose key is made of these columns of the event."""
-        self.nodes.append((node, asked))
+        self.asked.setdefault(asked, []).append((len(self.nodes), node))
+        self.nodes.append(node)
         wanted = [node.column] if node.column else []
         wanted += self.own if self.bound else ()
         wanted += [ID] if node.aggregate in OF_LABELS else []
@@ -132,16 +76,19 @@ class Shelf:
         elif not foldable(node):
             reach = NEVER
         self.horizon = max(self.horizon, reach)
+        near = node.offset + node.lag
+        far = None if node.window is None else near + node.window
+        spans = self.spans.setdefault(asked, [])
+        span = next((span for span in spans if (span.near, span.far) == (near, far)), None)
+        if span is None:
+            spans.append(span := Span(near, far))
+        span.take(node, self.places, ID)
+        self.blanks.setdefault(asked, {})[node.name] = span.blank[node.name]
 
     @property
     def judges(self) -> bool:
         """Whether its nodes ask for the outcomes of its rows."""
-        return any(node.aggregate in OF_LABELS for node, _ in self.nodes)
-
-    @property
-    def lifelong(self) -> list[Node]:
-        """The nodes that look back for ever and can be folded."""
-        return [node for node, _ in self.nodes if node.window is None and foldable(node)]
+        return any(node.aggregate in OF_LABELS for node in self.nodes)
 
     def read(self, row: Row) -> Content | None:
         """The key of a row and what its nodes read of it; None where no node does.
@@ -191,11 +138,14 @@ class Shelf:
         end = bisect_left(pile.times, floor - self.horizon)
         if pile.newest >= floor:
             end = next((at for at in range(end) if pile.seen[at] >= floor), end)
-        nodes = self.lifelong
-        if end and nodes:
-            summaries = self.folded.setdefault(key, [fresh(node) for node in nodes])
-            for node, summary in zip(nodes, summaries, strict=True):
-                self._add(summary, node, pile, 0, end)
+        if end and self.folds:
+            if key not in self.folded:
+                self.folded[key] = [fresh(node) for node in self.nodes]
+            for node, summary in zip(self.nodes, self.folded[key], strict=True):
+                column = pile.columns[self.places[node.column]] if node.column else None
+                for at in range(end):
+                    if column is None or column[at] is not None:
+                        summary.add(pile.times[at], pile.orders[at], None if column is None else column[at])
         pile.drop(0, end)
         self.rows -= end
         if not pile.times:
@@ -203,14 +153,20 @@ class Shelf:
 
     def answer(self, event: Row, t: int, outcome: Outcome, found: dict[str, Any]) -> None:
         """Write what each node sees of the event's key at ``t`` into ``found``."""
-        views: dict[Key, Pile] = {}
-        for node, asked in self.nodes:
-            key = tuple(event.get(name) for name in asked)
+        for asked, spans in self.spans.items():
+            key = tuple([event.get(name) for name in asked])
             if None in key:
                 continue
-            if key not in views:
-                views[key] = self._view(key, event, t)
-            found[node.name] = self._value(node, key, views[key], t, outcome)
+            pile, held = self.piles.get(key), self.folded.get(key)
+            if pile is None and held is None:
+                found.update(self.blanks[asked])
+                continue
+            pile = self.none if pile is None else self._view(pile, event, t)
+            if held is not None:
+                self._lives(self.asked[asked], held, pile, t, found)
+                continue
+            for span in spans:
+                span.answer(pile, t, outcome, found)
 
     def state(self) -> list[Any]:
         """Everything held, as JSON can hold it."""
@@ -222,15 +178,21 @@ class Shelf:
         self.piles = {thawed(key): Pile.restored(pile) for key, pile in told[0]}
         self.rows = sum(len(pile.times) for pile in self.piles.values())
         for key, held in told[1]:
-            summaries = self.folded[thawed(key)] = [fresh(node) for node in self.lifelong]
+            summaries = self.folded[thawed(key)] = [fresh(node) for node in self.nodes]
             for summary, content in zip(summaries, held, strict=True):
                 summary.thaw(content)
 
-    def _view(self, key: Key, event: Row, t: int) -> Pile:
-        """The rows of a key that count at ``t`` and pass a filter that is bound to the event."""
-        pile = self.piles.get(key)
-        if pile is None:
-            return Pile(len(self.places))
+    def _lives(
+        self, nodes: list[tuple[int, Node]], held: list[Summary], pile: Pile, t: int, found: dict[str, Any]
+    ) -> None:
+        """Lifetimes of which a part is folded."""
+        for at, node in nodes:
+            high = bisect_left(pile.times, t - node.offset)
+            place = self.places[node.column] if node.column else None
+            found[node.name] = beside(held[at], node, pile, place, high, t)
+
+    def _view(self, pile: Pile, event: Row, t: int) -> Pile:
+        """The rows that count at ``t`` and pass a filter that is bound to the event."""
         if pile.newest >= t:
             pile = pile.some([at for at, seen in enumerate(pile.seen) if seen < t])
         if self.bound:
@@ -248,35 +210,8 @@ class Shelf:
         except ExpressionError:  # one row of another kind must not stand in the way of every later event of its key
             return False
 
-    def _value(self, node: Node, key: Key, pile: Pile, t: int, outcome: Outcome) -> float | None:
-        end = bisect_left(pile.times, t - node.offset - node.lag)
-        start = 0 if node.window is None else bisect_left(pile.times, t - node.offset - node.lag - node.window)
-        summary = fresh(node)
-        if node.window is None and key in self.folded:
-            summary = self.folded[key][self.lifelong.index(node)].copy()
-        if node.aggregate in OF_LABELS:
-            for at in range(start, end):
-                if (told := outcome(pile.columns[self.places[ID]][at], t)) is not None:
-                    summary.add(pile.times[at], pile.orders[at], told)
-        else:
-            self._add(summary, node, pile, start, end)
-        return summary.result(t)
-
-    def _add(self, summary: Summary, node: Node, pile: Pile, start: int, end: int) -> None:
-        column = pile.columns[self.places[node.column]] if node.column else None
-        for at in range(start, end):
-            if column is None:
-                summary.add(pile.times[at], pile.orders[at], None)
-            elif column[at] is not None:
-                summary.add(pile.times[at], pile.orders[at], column[at])
-
 
 def foldable(node: Node) -> bool:
     """Whether a lifetime node needs no row once it is old: outcomes may be reversed, and bound filters ask anew."""
     bound = node.where is not None and any(name.startswith(EVENT) for name in parse(node.where).columns)
     return node.aggregate not in OF_LABELS and not bound
-
-
-def fresh(node: Node) -> Summary:
-    """An empty summary for a node."""
-    return summary_for(node.aggregate, node.parameter, node.prior, node.strength)

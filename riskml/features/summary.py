@@ -293,9 +293,7 @@ class Kinds:
             return None
         if self.aggregate == "share_of_top":
             return max(self.counts.values()) / total
-        if len(self.counts) == 1:
-            return 0.0
-        return -math.fsum(count / total * math.log(count / total) for count in self.counts.values())
+        return entropy_of(self.counts)
 
     def copy(self) -> Kinds:
         made = Kinds(self.aggregate)
@@ -360,6 +358,14 @@ def summary_for(aggregate: str, parameter: int = 0, prior: float = 0.0, strength
         case "rate":
             return Outcomes(prior, strength)
     raise DataError(f"the online engine does not know `{aggregate}`", "update riskml")
+
+
+def entropy_of(counts: Counter[Hashable]) -> float:
+    """The entropy of values in nats, from how often each occurs; at least one does."""
+    if len(counts) == 1:
+        return 0.0
+    total = counts.total()
+    return -math.fsum(count / total * math.log(count / total) for count in counts.values())
 
 
 def _frozen_row(row: Seen | None) -> Any:
