@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -44,11 +44,24 @@ def featureless(plan: FeaturePlan, recipe: Recipe) -> Release:
     return cast(Release, SimpleNamespace(id="toy", files=files, scorer=scorer, score=score))
 
 
-def messages(recipe: Recipe, tables: Tables, labels: LabelLog, late: Callable[[int], np.ndarray]) -> list[Told]:
-    """Every row of a world as JSON has it; ``late`` gives, for n rows, the microseconds by which each comes late."""
+def delayed(tables: Tables, most: int, seed: int) -> Tables:
+    """The tables when one row in three comes up to so many microseconds later than it should."""
+    rng = np.random.default_rng(seed)
+
+    def later(table: Table) -> Table:
+        n = len(table.time)
+        lag = np.where(rng.random(n) < 1 / 3, rng.integers(0, most + 1, n), 0)
+        return replace(table, available_at=table.available_at + lag)
+
+    sources = {name: later(table) for name, table in tables.sources.items()}
+    return replace(tables, events=later(tables.events), sources=sources)
+
+
+def messages(recipe: Recipe, tables: Tables, labels: LabelLog) -> list[Told]:
+    """Every row of a world as JSON has it, in order of arrival: when it is available."""
     told: list[Told] = []
     for name, table in {"events": tables.events, **tables.sources}.items():
-        at = (table.time if name == "events" else table.available_at) + late(len(table.time))
+        at = table.available_at
         overwritten = dict(getattr(table.stream, "later", {}))
         for row, arrival in zip(rows_of(table), at.tolist(), strict=True):
             own = {key: value for key, value in row.items() if key not in (*overwritten, *overwritten.values())}
@@ -58,7 +71,7 @@ def messages(recipe: Recipe, tables: Tables, labels: LabelLog, late: Callable[[i
                     change = {table.stream.id: row[str(table.stream.id)], column: row[column], clock: row[clock]}
                     known = max(arrival, _micros(row[clock]))
                     told.append(Told(known, "events*", change))
-    told += label_messages(recipe, tables, labels)
+    told += [*label_messages(recipe, tables, labels), *fact_messages(tables)]
     return sorted(told, key=lambda item: item.arrival)
 
 
@@ -76,6 +89,17 @@ def label_messages(recipe: Recipe, tables: Tables, labels: LabelLog) -> Iterator
         if spec.source is not None:
             row[spec.source] = words[ROUTES[route]]
         yield Told(int(known), "labels", row)
+
+
+def fact_messages(tables: Tables) -> Iterator[Told]:
+    """Reference tables, told before everything else."""
+    first = int(tables.events.time.min()) - MINUTE
+    for name, table in tables.references.items():
+        for at, row in enumerate(table.frame.to_dict("records")):
+            fact = {key: _jsonable(plain(value)) for key, value in row.items()}
+            if table.since is not None:
+                fact[str(table.spec.valid_from)] = int(table.since[at])
+            yield Told(first, f"tables.{name}", fact)
 
 
 def rows_of(table: Table) -> Iterator[dict[str, Any]]:
@@ -100,14 +124,6 @@ def told_values(decider: Decider, told: list[Told]) -> dict[Any, Any]:
         else:
             decider.observe(item.source.rstrip("*"), item.row, item.arrival)
     return found
-
-
-def arrived(tables: Tables, answers: dict[Any, Any]) -> Tables:
-    """The tables with the events available when they arrived."""
-    events = tables.events
-    ids = events.frame[events.stream.id].tolist()
-    seen = np.array([answers[plain(value)].arrival for value in ids], np.int64)
-    return replace(tables, events=replace(events, available_at=np.maximum(seen, events.time)))
 
 
 def _iso(value: Any, zone: str | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,21 +14,20 @@ from riskml.features.compile import compile_plan
 from riskml.features.local import compute
 from riskml.recipe import Recipe
 from riskml.serve.decider import Decider
-from tests.serve.replay import arrived, featureless, messages, told_values
+from tests.oracle import plain
+from tests.serve.replay import MINUTE, delayed, featureless, messages, told_values
 from tests.test_conformance_disk import same_bits
 from tests.test_online_parity import small, thinned
 
 
-def punctual(n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Nothing is late."""
-    return np.zeros(n, np.int64)
-
-
-def differing(recipe: Recipe, tables: Tables, labels: LabelLog, decider: Decider, late: Any = punctual) -> list[str]:
+def differing(recipe: Recipe, tables: Tables, labels: LabelLog) -> list[str]:
     """Names of the features of which any event has another float32 online."""
     plan = compile_plan(recipe)
-    answers = told_values(decider, messages(recipe, tables, labels, late))
-    table = compute(plan, arrived(tables, answers), labels).frame
+    answers = told_values(Decider(featureless(plan, recipe)), messages(recipe, tables, labels))
+    assert [answers[plain(value)].arrival for value in tables.events.frame[recipe.events.id]] == (
+        tables.events.available_at.tolist()
+    )
+    table = compute(plan, tables, labels).frame
     ids = tables.events.frame[recipe.events.id].tolist()
     odd = []
     for item in (*plan.lookups, *plan.history):
@@ -46,19 +44,18 @@ def differing(recipe: Recipe, tables: Tables, labels: LabelLog, decider: Decider
 
 
 def test_a_small_world_told_raw_equals_the_table(tmp_path: Path) -> None:
-    """Events, sources, changes and labels as JSON rows, in order of arrival: all features of all events."""
+    """Events, sources, changes and labels as JSON rows, many of them late: all features of all events."""
     recipe = small("account_takeover", tmp_path)
     tables = read_tables(recipe)
     tables, labels = thinned(tables, label_log(recipe, tables), 5)
-    decider = Decider(featureless(compile_plan(recipe), recipe))
-    assert differing(recipe, tables, labels, decider) == []
+    assert differing(recipe, delayed(tables, 30 * MINUTE, 1), labels) == []
 
 
 @pytest.mark.deep
+@pytest.mark.parametrize("late", [0, 30 * MINUTE])
 @pytest.mark.parametrize("name", WORLDS)
-def test_every_world_told_raw_equals_the_table(name: str, tmp_path: Path) -> None:
-    """The same for the whole world of every recipe."""
+def test_every_world_told_raw_equals_the_table(name: str, late: int, tmp_path: Path) -> None:
+    """The same for the whole world of every recipe, punctual and late."""
     recipe = small(name, tmp_path)
     tables = read_tables(recipe)
-    decider = Decider(featureless(compile_plan(recipe), recipe))
-    assert differing(recipe, tables, label_log(recipe, tables), decider) == []
+    assert differing(recipe, delayed(tables, late, 2), label_log(recipe, tables)) == []
