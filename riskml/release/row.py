@@ -162,11 +162,12 @@ def _same(value: Any) -> float:
 
 def _source(name: str, field: Field) -> Source:
     """How expressions see a field under ``name``; features are rounded, as they were in the training table."""
-    from riskml.expression.values import read_scalar
+    from riskml.expression.values import instant, read_scalar
 
     texts, numbers, null = frozenset(field.nulls), frozenset(null_numbers(field.nulls)), _NULL
     rounded = field.role == "feature"
     numeric, textual = field.kind in ("number", "any"), field.kind in ("category", "any")
+    timed = field.kind == "time" and not field.nulls
 
     def number(value: float) -> Scalar:
         if value in numbers or not math.isfinite(value):
@@ -184,6 +185,8 @@ def _source(name: str, field: Field) -> Source:
             return None if value in texts else value
         if (kind is int or kind is bool) and numeric:
             return number(float(value))
+        if kind is int and timed:
+            return instant(value)
         found = read_value(field, value)
         if isinstance(found, float):
             found = number(found)
