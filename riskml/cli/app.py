@@ -273,6 +273,25 @@ def warm(
     return job
 
 
+@command("export", "riskml export account-takeover-0.1.0.riskml --to onnx")
+def export(
+    release: ReleasePath,
+    options: Options,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="onnx or mlflow.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to put it.")] = Path(),
+    trust: TrustPath = None,
+) -> Job:
+    """Write a release in another form that decides every golden vector alike."""
+
+    def job(console: Console) -> int:
+        from riskml.cli.export import export_release
+
+        refuse_set("export", options)
+        return export_release(console, release, to, out, trust)
+
+    return job
+
+
 @command("serve", "riskml serve account-takeover-0.1.0.riskml --log decisions")
 def serve(
     release: ReleasePath,
@@ -323,7 +342,7 @@ def serve(
 @command("parity", "riskml parity decisions recipes/account_takeover.toml")
 def parity(
     log: Annotated[
-        Path, typer.Argument(metavar="LOG", help="The decision log: a folder, or a file.", show_default=False)
+        str, typer.Argument(metavar="LOG", help="The decision log: a folder, a file or a store.", show_default=False)
     ],
     recipe: RecipePath,
     options: Options,

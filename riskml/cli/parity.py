@@ -22,7 +22,7 @@ __all__ = ["compare_log"]
 _SHOWN = 20  # features; the document of --json has all
 
 
-def compare_log(console: Console, log: Path, recipe: Path, overrides: Sequence[str], since: str | None) -> int:
+def compare_log(console: Console, log: str, recipe: Path, overrides: Sequence[str], since: str | None) -> int:
     """Replay the log and say whether every value is the same; 0 if so, 1 if not."""
     from riskml.recipe.parse import load_recipe
     from riskml.serve.parity import log_records, parity
@@ -53,6 +53,8 @@ def _notes(console: Console, found: Parity) -> None:
         "late": "decisions on events that came late",
         "duplicates": "rows that had come before, left out",
         "other_plan": "decisions under another plan, not compared",
+        "unanswered": "events of which nothing that was said is kept, not compared",
+        "other_kinds": "records of scores without a past, left out",
         "orphans": "labels of events that the log does not hold, left out",
     }
     for name, words in notes.items():

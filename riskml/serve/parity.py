@@ -63,7 +63,8 @@ class Parity:
     """What was compared and what differs; ``values`` counts pairs that were compared, ``features`` those that differ.
 
     ``counts`` tells of the log: records, decisions, those of events that came late, rows of other streams, duplicates,
-    decisions under another plan only, labels of unknown events, and events whose logged time is not that of their row.
+    decisions under another plan only, events without what was said of them, records without a past, labels of unknown
+    events, and events whose logged time is not that of their row.
     """
 
     plan: str
@@ -123,28 +124,52 @@ def parity(
     return Parity(plan.digest, len(chosen), len(wanted), values, tuple(found), log.counts)
 
 
-def log_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a log: the folder that a server writes, or a file of JSON lines.
+def log_records(log: str | Path) -> Iterator[dict[str, Any]]:
+    """The records of a log, in order.
+
+    Args:
+        log: the folder that a server writes, a file of such lines, or the URL of a store that several servers share.
 
     Raises:
         UsageError: there is no log.
         DataError: a line is no record, or was altered.
     """
-    if path.is_dir():
-        yield from (parse_record(record) for _, record in read_log(path))
-        return
-    if not path.is_file():
-        raise UsageError(f"no log at {path}", "give the folder that `riskml serve --log` writes, or a file of lines")
+    if "://" in str(log):
+        yield from _of_store(str(log))
+    elif Path(log).is_dir():
+        yield from (parse_record(record) for _, record in read_log(log))
+    elif Path(log).is_file():
+        yield from _of_file(Path(log))
+    else:
+        raise UsageError(f"no log at {log}", "give the folder that `riskml serve --log` writes, or a file of lines")
+
+
+def _of_file(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a file, with or without checksums; a last line that is being written is left out."""
     with path.open("rb") as stream:
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST), b""), 1):
             if not line.strip():
                 continue
             record = opened(line) if _SEALED in line[-24:] else line
-            if record is None and not line.endswith(b"\n"):
-                return  # being written
+            if not line.endswith(b"\n") and (record is None or not line.endswith(b"}")):
+                return
             if record is None:
                 raise DataError(f"line {number:,} of {path.name} was altered", "bring the file back from a copy")
             yield parse_record(record)
+
+
+def _of_store(url: str) -> Iterator[dict[str, Any]]:
+    """The records of a shared stream, events with what was said of them as far as that is kept."""
+    from riskml.serve.valkey import Valkey
+
+    store = Valkey(url)
+    try:
+        for position, record in store.read(0):
+            body = parse_record(record)
+            said = store.answered(position) if body["kind"] == "decide" else None
+            yield body if said is None else parse_record(said)
+    finally:
+        store.close()
 
 
 def _nothing(counts: Mapping[str, int], decisions: int, plan: str) -> tuple[str, str]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Decided", "Rebuilt", "rebuild"]
 
+COUNTS = ("records", "decisions", "late", "observed", "duplicates", "other_plan", "unanswered", "other_kinds")
+COUNTS += ("orphans", "clocks")
 _SET = "riskml.set_at."  # when a column was overwritten, as far as the log can tell
 Row = Mapping[str, Any]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -45,7 +47,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What a log holds. ``clocks`` counts events whose logged time is not that of their row."""
+    """What a log holds; ``counts`` by ``COUNTS``; ``clocks`` are events logged with another time than their row has."""
 
     tables: Tables
     labels: LabelLog
@@ -104,14 +106,16 @@ class _Reading:
         self.facts = [_Facts(lookup) for lookup in plan.lookups]
         self.made: list[tuple[int, Row, Mapping[str, Any], dict[str, Any]]] = []
         self.seen: set[tuple[str, Any]] = set()
-        names = ("records", "decisions", "late", "observed", "duplicates", "other_plan", "orphans", "clocks")
-        self.counts = dict.fromkeys(names, 0)
+        self.counts = dict.fromkeys(COUNTS, 0)
 
     def take(self, record: Mapping[str, Any]) -> None:
         """One record, in the order of the log."""
         self.counts["records"] += 1
         if record["kind"] == "decide":
             self._decide(record)
+            return
+        if record["kind"] != "observe":  # feature values that were scored as they came have no past
+            self.counts["other_kinds"] += 1
             return
         self.counts["observed"] += 1
         source, row, arrival = str(record["source"]), record["row"], int(record["arrival"])
@@ -139,6 +143,9 @@ class _Reading:
             self.seen.add(_key(identity))
             at = self.events.place[_key(identity)]
         assert at is not None
+        if "features" not in record:  # what was said of it is no longer kept
+            self.counts["unanswered"] += 1
+            return
         self.counts["decisions"] += 1
         self.counts["late"] += bool(record["late"])
         features = _features_of(record, self.plan.digest)
@@ -291,7 +298,7 @@ def _features_of(record: Mapping[str, Any], plan: str) -> Mapping[str, Any] | No
     if record["plan"] == plan:
         return dict(record["features"])
     for shadow in record.get("shadow", ()):
-        if shadow["plan"] == plan and shadow.get("features") is not None:
+        if shadow.get("plan") == plan and shadow.get("features") is not None:
             return dict(shadow["features"])
     return None
 

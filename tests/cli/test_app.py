@@ -10,8 +10,8 @@ import pytest
 
 from riskml.cli.app import app, main
 
-JOURNEY = ["init", "check", "features", "train", "explain", "backtest", "package", "verify", "score", "warm", "serve"]
-JOURNEY += ["parity", "status", "run"]
+JOURNEY = ["init", "check", "features", "train", "explain", "backtest", "package", "verify", "score", "warm", "export"]
+JOURNEY += ["serve", "parity", "status", "run"]
 
 
 def test_commands_are_in_journey_order() -> None:
