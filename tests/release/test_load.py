@@ -242,3 +242,19 @@ def test_a_manifest_has_one_spelling(path: Path, tmp_path: Path) -> None:
         copy.write_bytes(repack(path, {"manifest.json": other}))
         with pytest.raises(ReleaseError, match=r"manifest\.json"):
             load(copy)
+
+
+def test_a_model_may_read_part_of_its_plan(world: World, tmp_path: Path) -> None:
+    """Features a model was fitted without are neither declared nor missed, and their values are not looked at."""
+    whole = world.model
+    names = tuple(name for name in whole.schema.names if name not in ("is_new_device", "hour", "no_address"))
+    schema = dataclasses.replace(whole.schema, names=names)
+    model = make_model(whole.plan, world.frame, schema=schema)
+    release = load(build_release(tmp_path, model=model, verdict=make_verdict(model), **BUILD).path)
+    fields = [field.name for field in release.fields]
+    assert fields == ["asset", "amount_usd", *(node.name for node in whole.plan.nodes)]
+    row = {name: as_row(world, 3)[name] for name in fields}
+    decision = release.score(row)
+    assert decision.missing == () and decision.margin == model.margins(world.frame)[3]
+    assert release.score(row | {"is_new_device": "yes", "event_time": "noon"}) == decision
+    assert release.score_table(world.rows[fields].head(5), reasons=0)["margin"][3] == decision.margin

@@ -13,7 +13,7 @@ from riskml.expression import parse
 from riskml.features.plan import Derived, FeaturePlan, Node
 from riskml.learning.calibration import fit_calibrator
 from riskml.learning.model import Model
-from riskml.learning.schema import learn_schema
+from riskml.learning.schema import Schema, learn_schema
 from riskml.release import archive
 
 DAY = 86_400_000_000
@@ -88,7 +88,9 @@ def make_frame(plan: FeaturePlan, rows: pd.DataFrame) -> pd.DataFrame:
     return out[list(plan.names)]
 
 
-def make_model(plan: FeaturePlan, frame: pd.DataFrame, bag: int = 2, seed: int = 5) -> Model:
+def make_model(
+    plan: FeaturePlan, frame: pd.DataFrame, bag: int = 2, seed: int = 5, schema: Schema | None = None
+) -> Model:
     """A bag of small LightGBM models with a calibrator and a threshold at 5 % alerts."""
     import lightgbm as lgb
 
@@ -96,7 +98,7 @@ def make_model(plan: FeaturePlan, frame: pd.DataFrame, bag: int = 2, seed: int =
     signal = frame["amount_vs_usual"].fillna(0).clip(0, 9) + 2 * (frame["asset"] == "ETH") + 0.2 * frame["hour"]
     y = (signal + rng.normal(0, 3, len(frame)) > 9).to_numpy(np.int8)
     kinds = {name: "category" if name == "asset" else "number" for name in plan.names}
-    schema = learn_schema(plan.names, kinds, frame, np.arange(len(frame)))
+    schema = schema or learn_schema(plan.names, kinds, frame, np.arange(len(frame)))
     matrix = schema.encode(frame)
     boosters = []
     for at in range(bag):
