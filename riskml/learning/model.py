@@ -150,9 +150,10 @@ class Model:
                 raise ValueError("unexpected booster file names")
             boosters = tuple(file(name).decode() for name in names)
             model = cls._from_content(body | {"boosters": boosters})
+            digest = model.digest
         except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise DataError(f"no readable model in {where}: {error}", "run `riskml train` again") from error
-        if model.digest != body.get("digest"):
+        if digest != body.get("digest"):
             raise DataError(f"the model in {where} was altered after it was written", "run `riskml train` again")
         return model
 

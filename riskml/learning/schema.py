@@ -142,11 +142,21 @@ class Schema:
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Schema:
-        """The inverse of ``to_dict``; a schema that tells of no nulls or hashes has none."""
+        """The inverse of ``to_dict``; a schema that tells of no nulls or hashes has none.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: the body is not that of a schema.
+        """
         categories = {str(name): tuple(str(v) for v in known) for name, known in body["categories"].items()}
         kinds = {str(k): str(v) for k, v in body["kinds"].items()}
         nulls, hashed = (tuple(str(name) for name in body.get(key, ())) for key in ("nulls", "hashed"))
-        return cls(tuple(body["names"]), kinds, categories, nulls, hashed)
+        names = tuple(body["names"])
+        fit = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+        fit = fit and kinds.keys() >= set(names) and set(kinds.values()) <= {NUMBER, CATEGORY}  # some were not kept
+        fit = fit and categories.keys() == {name for name, kind in kinds.items() if kind == CATEGORY}
+        if not fit or not {*nulls, *hashed} <= categories.keys():
+            raise ValueError("the schema of the model does not fit together")
+        return cls(names, kinds, categories, nulls, hashed)
 
 
 class _Hashed(Mapping[str, float]):

@@ -185,9 +185,19 @@ def _read(raw: bytes) -> list[Vector]:
     try:
         if body["schema"] != SCHEMA:
             raise ValueError(body["schema"])
-        return [
-            Vector(str(item["name"]), [(str(name), value) for name, value in item["row"]], **item["expected"])
-            for item in body["vectors"]
-        ]
-    except (KeyError, TypeError, ValueError):
+        return [_vector(item) for item in body["vectors"]]
+    except (KeyError, OverflowError, TypeError, ValueError):
         raise ReleaseError("`golden.json` of the release cannot be read") from None
+
+
+def _vector(item: Mapping[str, Any]) -> Vector:
+    """The inverse of ``_to_dict``.
+
+    Raises:
+        KeyError, OverflowError, TypeError, ValueError: the item is none.
+    """
+    row = [(str(name), value) for name, value in item["row"]]
+    margin, probability, action = (item["expected"][key] for key in ("margin", "probability", "action"))
+    if isinstance(margin, str) or isinstance(probability, str):
+        raise TypeError
+    return Vector(str(item["name"]), row, float(margin), float(probability), str(action))

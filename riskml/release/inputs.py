@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,9 +91,28 @@ class Inputs:
         try:
             fields = tuple(Field(**{**field, "nulls": tuple(field["nulls"])}) for field in body["fields"])
             derived = {name: tuple(reads) for name, reads in body["derived"].items()}
-            return cls(fields, derived, body["event_id"], body["event_time"])
-        except (AttributeError, KeyError, TypeError) as error:
+            found = cls(fields, derived, body["event_id"], body["event_time"])
+            found._check()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ReleaseError(f"the inputs of the release cannot be read: {error}") from None
+        return found
+
+    def _check(self) -> None:
+        """Refuse what no release declares.
+
+        Raises:
+            TypeError, ValueError: a field or name is none.
+        """
+        texts = [text for field in self.fields for text in (field.name, *field.nulls)]
+        texts += [text for reads in self.derived.values() for text in reads]
+        texts += [name for name in (self.event_id, self.event_time) if name is not None]
+        kinds, roles = get_args(Kind), get_args(Role)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a name is no text")
+        if not all(field.kind in kinds and field.role in roles for field in self.fields):
+            raise ValueError("a field of an unknown kind")
+        if len({field.name for field in self.fields}) < len(self.fields):
+            raise ValueError("a field is declared twice")
 
 
 def declare_inputs(

@@ -232,8 +232,13 @@ def scorer_of(model: Model, inputs: Inputs, trees: bytes | None = None) -> Score
     unknown = read - {item.name for item in (*scorer.fields, *(item.field for item in scorer.derived))}
     if unknown:
         raise ReleaseError(f"the model reads `{min(unknown)}`, which its inputs do not declare")
+    for item in scorer.fields:
+        kind = model.schema.kinds.get(item.name)
+        if kind is not None and (item.kind == "category") != (kind == "category"):
+            raise ReleaseError(f"the model reads `{item.name}` as a {kind}, and it is declared as {item.kind}")
     try:
         scorer.forest  # noqa: B018  # read now, so that a bad release is refused by loading it
+        scorer._quick  # noqa: B018
     except DataError as error:
         raise ReleaseError(error.message, error.hint) from None
     return scorer
