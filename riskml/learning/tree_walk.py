@@ -130,13 +130,13 @@ class Edges:
     Args:
         share: share of the rows that the edge's feature lets through, from the root to here [edges + 1].
         before: the last edge above that asked about the same feature; the last edge if none [edges + 1].
-        depth: the most different features on one path of the forest.
+        depths: the most different features on one path of each tree [trees].
     """
 
     walk: Walk
     share: Floats
     before: Ints
-    depth: int
+    depths: Ints
 
     @classmethod
     def of(cls, walk: Walk) -> Edges:
@@ -149,19 +149,19 @@ class Edges:
         below = np.where(inner, trees.count[trees.children * inner], trees.leaf_count[~trees.children * ~inner])
         part = _ratio(below, trees.count[:, None])
         path: dict[int, dict[int, int]] = {int(node): {} for node in trees.roots if node >= 0}
-        depth = 0
-        children, feature = trees.children.tolist(), trees.feature.tolist()
+        depths = [0] * len(trees.leaves)
+        children, feature, tree = trees.children.tolist(), trees.feature.tolist(), trees.tree_of_node.tolist()
         for level in walk.levels:
             for node in level.tolist():
                 above = path.pop(node)
-                depth = max(depth, len(above) + (feature[node] not in above))
+                depths[tree[node]] = max(depths[tree[node]], len(above) + (feature[node] not in above))
                 for side in (0, 1):
                     edge = 2 * node + side
                     before[edge] = above.get(feature[node], root)
                     share[edge] = share[before[edge]] * part[node, side]
                     if children[node][side] >= 0:
                         path[children[node][side]] = above | {feature[node]: edge}
-        return cls(walk, share, before, depth)
+        return cls(walk, share, before, np.array(depths, dtype=np.int64))
 
     def contributions(self, row: Floats) -> Floats:
         """SHAP values of one row [features], the mean over boosters."""
@@ -171,7 +171,7 @@ class Edges:
         went[0 : 2 * nodes : 2] = self.walk.left(row[None, :], np.arange(nodes))[0]
         went[1 : 2 * nodes : 2] = 1.0 - went[0 : 2 * nodes : 2]
         out = np.zeros(trees.features)
-        for t, weight in points(self.depth):
+        for t, weight in points(int(self.depths.max(initial=0))):
             out += self._at(went, t, weight)
         return out / len(trees.size)
 

@@ -8,9 +8,9 @@ NumPy alone does it until ``warm`` has loaded machine code, which changes no mar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,16 @@ from riskml.learning import tree_arrays, tree_text
 from riskml.learning.tree_arrays import Floats, Trees
 from riskml.learning.tree_walk import Walk
 
+if TYPE_CHECKING:
+    from riskml.learning.tree_machine import Machine
+
 
 @dataclass(frozen=True, eq=False)
 class Forest:
     """All boosters of a model; equal forests have equal bytes."""
 
     trees: Trees
+    _machine: Machine | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def flatten(cls, texts: Sequence[str]) -> Forest:
@@ -67,11 +71,18 @@ class Forest:
 
     def margin(self, row: Floats) -> float:
         """Raw margin of one row [features]: the mean of the boosters, each added up tree by tree."""
+        machine = self._machine
+        if machine is not None and len(row) == machine.features:
+            try:
+                return machine.margin(row, machine.tables)
+            except TypeError:  # not float64 in a row of memory of our own
+                return machine.margin(np.array(row, dtype=np.float64), machine.tables)
         return float(self._walk.margins(self._rows(row[None, :]))[0])
 
     def margins(self, matrix: NDArray[Any], threads: int = 1) -> Floats:
         """Raw margins [n] of rows [n, features]; ``threads`` change no bit."""
-        return self._walk.margins(self._rows(matrix))
+        rows = self._rows(matrix)
+        return self._walk.margins(rows) if self._machine is None else self._machine.margins(rows, threads)
 
     def contribution(self, row: Floats) -> Floats:
         """Exact SHAP values of one row [features + 1] in log-odds, the last one the base; their sum is the margin."""
@@ -79,15 +90,20 @@ class Forest:
 
     def contributions(self, matrix: NDArray[Any], threads: int = 1) -> Floats:
         """Exact SHAP values [n, features + 1] of rows [n, features]."""
-        return self._walk.contributions(self._rows(matrix))
+        rows = self._rows(matrix)
+        return self._walk.contributions(rows) if self._machine is None else self._machine.contributions(rows, threads)
 
     def warm(self) -> None:
         """Load or compile the kernels, after which rows are scored by machine code."""
+        if self._machine is None:
+            from riskml.learning.tree_machine import Machine
+
+            object.__setattr__(self, "_machine", Machine.of(self._walk))
 
     @property
     def warmed(self) -> bool:
         """Whether machine code scores."""
-        return False
+        return self._machine is not None
 
     @cached_property
     def _walk(self) -> Walk:
@@ -101,4 +117,5 @@ class Forest:
         """
         if matrix.ndim != 2 or matrix.shape[1] != self.features:
             raise DataError(f"rows of {self.features} numbers are scored, not {matrix.shape}", "encode by the schema")
-        return np.ascontiguousarray(matrix, dtype=np.float64)
+        rows = np.ascontiguousarray(matrix, dtype=np.float64)
+        return rows if rows.flags.writeable else rows.copy()  # kernels are compiled for memory of our own
