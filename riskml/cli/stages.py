@@ -30,6 +30,7 @@ def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     from riskml.data.check import check as check_data
     from riskml.features.catalog import online_budget
     from riskml.features.linter import lint
+    from riskml.serve.kinds import kinds_of
 
     progress("reading", 0, 2)
     tables = journey.tables
@@ -37,7 +38,8 @@ def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
     report = check_data(journey.recipe, tables, journey.plan, lint(journey.plan, journey.recipe, tables))
     if report.ok:
         _ = journey.windows  # refused here, before anything is computed, where the log is too short
-    facts = report.to_dict() | {"online": online_budget(journey.plan)}
+    kinds = kinds_of(journey.recipe, tables, journey.plan)
+    facts = report.to_dict() | {"online": online_budget(journey.plan), "kinds": kinds}
     draft.ok = not any(finding.level == "breach" for finding in report.findings)
     draft.note = "" if draft.ok else "the data breaks the recipe's contract"
     return facts
@@ -246,7 +248,7 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         event_id=events.id,
         event_time=events.time,
         nulls=dict.fromkeys(events.entities.values(), events.missing),
-        online=declare(recipe),
+        online=declare(recipe, journey.facts("check").get("kinds")),  # type: ignore[arg-type]  # of its own making
         report=page.read_text(encoding="utf-8") if page.is_file() else None,
     )
     return info.to_dict()

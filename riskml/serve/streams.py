@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from riskml.errors import DataError, ReleaseError, near_matches
 from riskml.features.online import Feed
 from riskml.serve.instants import as_time, plain, read_instant
+from riskml.serve.kinds import check_kinds
 
 if TYPE_CHECKING:
     from riskml.recipe.spec import Events, Recipe, Stream
@@ -29,8 +30,15 @@ _FRAUD = ("1", "1.0", "true", "yes", "fraud")
 _GOOD = ("0", "0.0", "false", "no", "good", "legit", "genuine")
 
 
-def declare(recipe: Recipe) -> dict[str, object]:
-    """JSON-ready facts about the streams of a recipe; no path, no query and no value of the data among them."""
+def declare(recipe: Recipe, kinds: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, object]:
+    """JSON-ready facts about the streams of a recipe; no path, no query and no value of the data among them.
+
+    Args:
+        recipe: what names the columns.
+        kinds: of the columns that features read, per stream, as ``riskml.serve.kinds`` finds them in the tables; rows
+            are held against them.
+    """
+    held = kinds or {}
     labels, pair = recipe.labels, _matched(recipe)
     routes = {word: _ROUTES.index(route) for word, route in labels.routes.items()}
     told: dict[str, object] | None = None
@@ -46,8 +54,8 @@ def declare(recipe: Recipe) -> dict[str, object]:
         }
     return {
         "schema": SCHEMA,
-        "events": _stream(recipe.events) | {"later": dict(recipe.events.later)},
-        "sources": {name: _stream(stream) for name, stream in recipe.sources.items()},
+        "events": _stream(recipe.events, held) | {"later": dict(recipe.events.later)},
+        "sources": {name: _stream(stream, held) for name, stream in recipe.sources.items()},
         "labels": told,
         "absent_good": labels.absent == "good",
         "tables": {
@@ -56,6 +64,7 @@ def declare(recipe: Recipe) -> dict[str, object]:
                 "valid_from": table.valid_from,
                 "timezone": table.timezone,
                 "columns": list(table.columns),
+                "kinds": dict(held.get(f"tables.{name}", {})),
             }
             for name, table in recipe.tables.items()
         },
@@ -72,7 +81,7 @@ def _matched(recipe: Recipe) -> tuple[str, str] | None:
     return next(iter(pairs.items())) if len(pairs) == 1 else None
 
 
-def _stream(stream: Stream | Events) -> dict[str, object]:
+def _stream(stream: Stream | Events, kinds: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
     return {
         "id": stream.id,
         "time": stream.time,
@@ -82,6 +91,7 @@ def _stream(stream: Stream | Events) -> dict[str, object]:
         "sequence": stream.sequence,
         "entities": dict(stream.entities),
         "missing": list(stream.missing),
+        "kinds": dict(kinds.get(stream.name, {})),
     }
 
 
@@ -99,6 +109,7 @@ class Clocked:
     entities: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     later: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def feed(self) -> Feed:
@@ -109,6 +120,14 @@ class Clocked:
     def overwritten(self) -> frozenset[str]:
         """Columns that are set after the row."""
         return self.feed.overwritten
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, str]:
+        return {name: kind for name, kind in self.kinds.items() if name not in self.clocks}
+
+    @cached_property
+    def _words(self) -> Mapping[str, tuple[str, ...]]:
+        return dict.fromkeys(self.entities.values(), self.missing)
 
     @cached_property
     def clocks(self) -> tuple[str, ...]:
@@ -149,12 +168,12 @@ class Clocked:
         return max(seen, arrival)
 
     def timed(self, row: Row) -> dict[str, Any]:
-        """The row with every declared clock as a time, which is what expressions compute with.
+        """The row with everything that is a time as a time, which is what expressions compute with.
 
         Raises:
-            DataError: a clock holds something else.
+            DataError: a clock holds something else, or another column is not of the kind it had in the tables.
         """
-        out = dict(row)
+        out = check_kinds(row, self._kinds, self._words)
         for name in self.clocks:
             if out.get(name) is not None:
                 out[name] = as_time(read_instant(out[name], name, self.timezone))
@@ -231,6 +250,7 @@ class Fact:
     valid_from: str | None
     timezone: str | None
     columns: tuple[str, ...]
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def since(self, row: Row) -> int | None:
         """From when a row holds; None where the table has no such clock.
@@ -240,17 +260,13 @@ class Fact:
         """
         if row.get(self.key) is None:
             raise DataError(f"a row of `tables.{self.name}` came without its key", f"send `{self.key}`")
+        check_kinds(row, self.kinds, {})
         if self.valid_from is None:
             return None
         found = read_instant(row.get(self.valid_from), self.valid_from, self.timezone)
         if found is None:
             raise DataError(f"a row of `tables.{self.name}` came without its instant", f"send `{self.valid_from}`")
         return found
-
-    def timed(self, row: Row) -> dict[str, Any]:
-        """The row with its clock in microseconds UTC."""
-        since = self.since(row)
-        return dict(row) if self.valid_from is None else {**row, self.valid_from: since}
 
 
 @dataclass(frozen=True)

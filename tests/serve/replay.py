@@ -18,6 +18,7 @@ from riskml.recipe.spec import ROUTES
 from riskml.release.load import Decision, Release
 from riskml.release.manifest import canonical_json
 from riskml.serve.decider import Decider
+from riskml.serve.kinds import kinds_of
 from riskml.serve.streams import declare
 from tests.oracle import plain
 
@@ -33,13 +34,14 @@ class Told:
     row: dict[str, Any]
 
 
-def featureless(plan: FeaturePlan, recipe: Recipe) -> Release:
+def featureless(plan: FeaturePlan, recipe: Recipe, tables: Tables | None = None) -> Release:
     """As much of a release as a decider needs, with a score that means nothing: only features are looked at."""
 
     def score(row: Any, reasons: int) -> Decision:
         return Decision(None, 0.5, 0.0, "allow", (), (), plan.digest, "toy", "shadow")
 
-    files = {"online.json": canonical_json(declare(recipe))}
+    kinds = None if tables is None else kinds_of(recipe, tables, plan)
+    files = {"online.json": canonical_json(declare(recipe, kinds))}
     scorer = SimpleNamespace(model=SimpleNamespace(plan=plan))
     return cast(Release, SimpleNamespace(id="toy", files=files, scorer=scorer, score=score))
 

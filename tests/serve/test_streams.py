@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,11 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riskml.data.clock import to_micros
+from riskml.data.tables import Table, Tables
 from riskml.errors import DataError, ReleaseError
-from riskml.recipe import load_recipe
+from riskml.features.plan import FeaturePlan, Node
+from riskml.recipe import Recipe, load_recipe
+from riskml.recipe.spec import Events
 from riskml.serve.instants import plain, read_instant
+from riskml.serve.kinds import kinds_of
 from riskml.serve.streams import Streams, clean, declare
-from tests.serve.worlds import MINUTE, START, streams
+from tests.serve.worlds import DAY, MINUTE, START, streams
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 READ = Streams.read(streams())
@@ -130,3 +136,32 @@ def test_labels_say_what_the_recipe_names() -> None:
         with pytest.raises(DataError) as caught:
             labels.outcome({**row, name: value})
         assert name in caught.value.message + caught.value.hint
+
+
+def test_kinds_of_the_tables_hold_for_raw_rows() -> None:
+    """A key of another kind than in the tables is refused by name; times become times, words for null stay."""
+    body = streams()
+    body["events"]["kinds"] = {"user_id": "text", "amount_usd": "number", "opened": "time"}
+    events = Streams.read(body).events
+    row = {"event_time": START, "user_id": "u", "amount_usd": 5, "opened": "2026-10-05T12:00:00Z", "other": [1]}
+    told = events.timed(row)
+    assert told["opened"] == datetime(2026, 10, 5, 12, tzinfo=UTC) and told["user_id"] == "u"
+    for name, value in {"user_id": 7, "amount_usd": "5", "opened": "yesterday"}.items():
+        with pytest.raises(DataError, match=f"`{name}`"):
+            events.timed({**row, name: value})
+    body["events"]["kinds"]["user_id"] = "number"
+    assert Streams.read(body).events.timed({**row, "user_id": "unknown"})["user_id"] == "unknown"
+
+
+def test_kinds_are_those_of_the_columns_that_features_read() -> None:
+    """Identifiers, entities and what features read have a kind; overwritten columns, empty ones and the rest none."""
+    users, at = ["a", None], pd.to_datetime([START, START], unit="us", utc=True)
+    frame = pd.DataFrame({"id": [1, 2], "at": at, "user": users, "amount": [1.5, 2], "opened": at, "status": users})
+    frame["note"], frame["empty"] = users, np.array([None, None], dtype=object)
+    stream = Events(name="events", path="", id="id", time="at", entities={"user": "user"}, later={"status": "at"})
+    node = Node("x", "events", ("user",), ("user",), "age(opened) > 5 and status == 'x'", DAY, 0, "sum", "amount")
+    time = np.array([START, START])
+    table = Table("events", stream, frame, time, time, "", 0)
+    recipe = cast(Recipe, SimpleNamespace(events=stream, sources={}, tables={}))
+    kinds = kinds_of(recipe, Tables(table, {}, None, START, ""), FeaturePlan((node,), (), ("empty",)))
+    assert kinds == {"events": {"amount": "number", "id": "number", "opened": "time", "user": "text"}}

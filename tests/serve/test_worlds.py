@@ -23,7 +23,7 @@ from tests.test_online_parity import small, thinned
 def differing(recipe: Recipe, tables: Tables, labels: LabelLog) -> list[str]:
     """Names of the features of which any event has another float32 online."""
     plan = compile_plan(recipe)
-    answers = told_values(Decider(featureless(plan, recipe)), messages(recipe, tables, labels))
+    answers = told_values(Decider(featureless(plan, recipe, tables)), messages(recipe, tables, labels))
     assert [answers[plain(value)].arrival for value in tables.events.frame[recipe.events.id]] == (
         tables.events.available_at.tolist()
     )
