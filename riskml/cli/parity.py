@@ -55,7 +55,7 @@ def _notes(console: Console, found: Parity) -> None:
         "other_plan": "decisions under another plan, not compared",
         "unanswered": "events of which nothing that was said is kept, not compared",
         "other_kinds": "records of scores without a past, left out",
-        "orphans": "labels of events that the log does not hold, left out",
+        "orphans": "labels and changes of events that the log does not hold, left out",
     }
     for name, words in notes.items():
         if counts[name]:

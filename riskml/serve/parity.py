@@ -63,8 +63,8 @@ class Parity:
     """What was compared and what differs; ``values`` counts pairs that were compared, ``features`` those that differ.
 
     ``counts`` tells of the log: records, decisions, those of events that came late, rows of other streams, duplicates,
-    decisions under another plan only, events without what was said of them, records without a past, labels of unknown
-    events, and events whose logged time is not that of their row.
+    decisions under another plan only, events without what was said of them, records without a past, labels and
+    changes of unknown events, and events whose logged time is not that of their row.
     """
 
     plan: str

@@ -2,11 +2,12 @@
 
 Every row becomes known when it arrived, or by its own clock if that is later, which is what the online engine goes by;
 times are read as for any other table. What a reference table said at a decision is what had been told by then. Rows of
-an id that had come before are counted and left out, and so are labels of events the log does not hold.
+an id that had come before are counted and left out, and so are labels and changes of events the log does not hold.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ __all__ = ["Decided", "Rebuilt", "rebuild"]
 COUNTS = ("records", "decisions", "late", "observed", "duplicates", "other_plan", "unanswered", "other_kinds")
 COUNTS += ("orphans", "clocks")
 _SET = "riskml.set_at."  # when a column was overwritten, as far as the log can tell
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?")
 Row = Mapping[str, Any]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -161,6 +163,9 @@ class _Reading:
         spec = self.recipe.events
         identity = row.get(spec.id) if spec.id else None
         plain = {name: value for name, value in row.items() if name not in {*spec.later, *spec.later.values()}}
+        if row.get(spec.time) is None and _key(identity) not in self.events.place:
+            self.counts["orphans"] += 1
+            return
         at = self.events.add(identity, plain, arrival)
         at = self.events.place[_key(identity)] if at is None else at
         for column, clock in spec.later.items():
@@ -207,10 +212,12 @@ class _Reading:
 
         exact = {spec.id, spec.sequence, *spec.entities.values()}
         rows = [_without_missing(row, spec) for row in held.rows]
-        made = {
-            name: plain(pd.Series([row.get(name) for row in rows], dtype=object, name=name), name in exact)
-            for name in columns
-        }
+        made: dict[str, Any] = {}
+        for name in columns:
+            values = [row.get(name) for row in rows]
+            made[name] = plain(pd.Series(values, dtype=object, name=name), name in exact)
+            if name not in exact and _are_times(values):
+                made[name] = _times(_micros(values, "UTC", spec.name))
         time = _micros([row.get(spec.time) for row in rows], spec.timezone, spec.name)
         if (time == _NEVER).any():
             raise DataError(f"`{spec.time}` of {spec.name} is null in a row of the log", "every row needs a time")
@@ -360,6 +367,12 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _are_times(values: Sequence[Any]) -> bool:
+    """Whether a column that no recipe calls a clock holds times, as JSON writes them."""
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(value, str) and _TIME.fullmatch(value) for value in known)
 
 
 def _micros(values: list[Any], timezone: str | None, section: str) -> Ints:
