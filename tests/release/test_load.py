@@ -173,7 +173,7 @@ def test_a_missing_path_is_a_usage_error(tmp_path: Path) -> None:
         load(tmp_path / "none.riskml")
 
 
-@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("step", [101, pytest.param(1, marks=pytest.mark.deep)])
 def test_every_flipped_byte_is_seen(path: Path, step: int) -> None:
     """Whichever byte of a release is altered, its own structure included, its contents are not accepted."""
     raw = bytearray(path.read_bytes())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -140,3 +143,14 @@ def test_releases_of_the_first_schema_are_read(path: Path) -> None:
     body["schema"] = "riskml.release/2"
     now = verify_bytes(archive.encode(files | {"manifest.json": canonical_json(body | {"override": None})}))
     assert now.problems == ("`manifest.json` lists no `model/trees.bin`",)
+
+
+def test_verifying_needs_numpy_alone(path: Path) -> None:
+    """Neither LightGBM nor pandas, and without a signature no cryptography, is loaded to prove a release."""
+    code = (
+        "import sys; from riskml.release.verify import verify; assert verify(sys.argv[1]).ok\n"
+        "heavy = {'lightgbm', 'pandas', 'pyarrow', 'scipy', 'sklearn', 'numba', 'shap', 'rich', 'cryptography'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
+    )
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-W", "error", "-c", code, str(path)], check=True, env=env, timeout=120)
