@@ -52,7 +52,7 @@ class Rival:
 
         schema = release.scorer.model.schema
         codes = {}
-        for name in schema.categories:
+        for name in NAMES[FLOATS:]:
             found = schema.codes[name]
             size = int(name.rpartition("_")[2])
             words = (f"value {at}" for at in range(size))
@@ -249,9 +249,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="rows of a batch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--starts", type=int, default=7, help="processes of each kind")
+    parser.add_argument("--trees", type=int, default=400, help="fewer, to try the benchmark itself")
+    parser.add_argument("--train", type=int, default=200_000, help="rows to train on")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    path = prepare(arguments.work)
+    path = prepare(arguments.work, arguments.train, arguments.trees)
     release = load(path)
     rival = Rival.of(release)
     rows = events(arguments.calls)

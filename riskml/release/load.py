@@ -7,20 +7,19 @@ mapping) or a table. NumPy alone scores, at once; ``Release.warm`` loads the mac
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riskml.errors import DataError, ReleaseError, UsageError
+from riskml.errors import DataError, ReleaseError
 from riskml.release import archive
 from riskml.release.contents import Contents, open_contents
 from riskml.release.inputs import Field, Inputs, is_null
-from riskml.release.manifest import Manifest, Stage, parse_json
+from riskml.release.manifest import Manifest, Override, Stage, parse_json
 from riskml.release.scorer import Action, Scorer, scorer_of
-from riskml.release.sign import Trust
+from riskml.release.sign import UNSIGNED, Trust
 
 if TYPE_CHECKING:
     from riskml.learning.model import Model
@@ -62,11 +61,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Release:
-    """A loaded release; ``files`` are its verified contents by name."""
+    """A loaded release; ``files`` are its verified contents by name, ``signature`` says who signed."""
 
     manifest: Manifest
     scorer: Scorer
     files: Mapping[str, bytes]
+    signature: str = UNSIGNED
 
     @cached_property
     def id(self) -> str:
@@ -75,8 +75,13 @@ class Release:
 
     @property
     def stage(self) -> Stage:
-        """What the verdicts allow: "shadow", "add" or "replace"."""
+        """What the verdicts allow, or an override: "shadow", "add" or "replace"."""
         return self.manifest.stage
+
+    @property
+    def override(self) -> Override | None:
+        """Why the stage is above what the verdicts allow; None where it is not."""
+        return self.manifest.override
 
     @property
     def threshold(self) -> float:
@@ -193,7 +198,7 @@ def assemble(contents: Contents) -> Release:
     if files["plan.json"] != model.plan.to_json().encode():
         raise ReleaseError("`plan.json` of the release is not the plan of its model")
     scorer = scorer_of(model, Inputs.from_dict(schema), files.get(TREES))
-    return Release(manifest, scorer, files)
+    return Release(manifest, scorer, files, contents.signature)
 
 
 def _read_model(files: Mapping[str, bytes]) -> Model:
@@ -205,23 +210,6 @@ def _read_model(files: Mapping[str, bytes]) -> Model:
         return Model.of_files(own)
     except (DataError, ReleaseError) as error:
         raise ReleaseError(f"the model in the release cannot be read: {error.__cause__ or error.message}") from None
-
-
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A private folder, gone afterwards.
-
-    Raises:
-        UsageError: there is no room for one.
-    """
-    import tempfile
-
-    try:
-        with tempfile.TemporaryDirectory(prefix="riskml-") as folder:
-            yield Path(folder)
-    except OSError as error:
-        message = f"cannot write temporary files: {error.strerror or error}"
-        raise UsageError(message, "free space, or point TMPDIR to a folder with some") from None
 
 
 def _as_dict(row: object) -> dict[str, object]:
