@@ -205,6 +205,7 @@ def package(
     override: Annotated[
         str | None, typer.Option("--override", metavar="REASON", help="Why --stage is above the verdict; it is kept.")
     ] = None,
+    docker: Annotated[bool, typer.Option("--docker", help="A Dockerfile and a Kubernetes manifest beside it.")] = False,
 ) -> Job:
     """Build the release: one file with model, plan and verdict."""
 
@@ -213,7 +214,7 @@ def package(
         from riskml.cli.packaging import Packaging
 
         journey = Journey.open(recipe, options.set, options.runs, console)
-        journey.packaging = Packaging(stage, override, sign)
+        journey.packaging = Packaging(stage, override, sign, docker)
         return do_stage(journey, "package")
 
     return job
@@ -303,7 +304,7 @@ def serve(
         str, typer.Option("--sync", metavar="WHEN", help="When the disk keeps the log: always, interval or never.")
     ] = "interval",
     store: Annotated[
-        str | None, typer.Option("--store", metavar="URL", help="State for several workers: valkey://HOST:PORT/NAME.")
+        str | None, typer.Option("--store", metavar="URL", help="State for several workers: valkey://HOST:PORT/0.")
     ] = None,
     trust: Annotated[
         Path | None, typer.Option("--trust", metavar="PUB", help="Serve only what this key signed.")

@@ -1,7 +1,8 @@
 """How a release is to be built: what the command line adds to the recipe.
 
-In go the stage, the reason for raising it and the key; out comes what the record of the stage remembers of them, so
-that a release is redone when they change, and a later `run` or `status` takes the one there is for fresh.
+In go the stage, the reason for raising it, the key and what goes beside it; out comes what the record of the stage
+remembers of them, so that a release is redone when they change, and a later `run` or `status` takes the one there is
+for fresh.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from pathlib import Path
 
 __all__ = ["Packaging", "remembered"]
 
-_NAMES = ("stage", "override", "signer")
+_NAMES = ("stage", "override", "signer", "docker")
 
 
 @dataclass(frozen=True)
 class Packaging:
-    """What was asked for: a stage, why it may be above the verdict, a file with a private key."""
+    """What was asked for: a stage, why it may be above the verdict, a file with a private key, a Dockerfile."""
 
     stage: str | None = None
     override: str | None = None
     key: Path | None = None
+    docker: bool = False
 
     def given(self) -> dict[str, str]:
         """Digests by name of what was asked for.
@@ -37,6 +39,8 @@ class Packaging:
             from riskml.release.sign import fingerprint, public_of
 
             out["signer"] = fingerprint(public_of(self.key))
+        if self.docker:
+            out["docker"] = "1"
         return out
 
 

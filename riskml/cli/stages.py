@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from riskml.cli.journey import Facts, Journey
     from riskml.data.findings import Finding
+    from riskml.release.build import ReleaseInfo
 
 
 def check(journey: Journey, draft: Draft, progress: Progress) -> Facts:
@@ -251,4 +252,21 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         online=declare(recipe, journey.facts("check").get("kinds")),  # type: ignore[arg-type]  # of its own making
         report=page.read_text(encoding="utf-8") if page.is_file() else None,
     )
-    return info.to_dict()
+    return info.to_dict() | (_container(info, wanted, draft) if wanted.docker else {})
+
+
+def _container(info: ReleaseInfo, wanted: Packaging, draft: Draft) -> Facts:
+    """Write what a container of the release takes beside it; the names of the files."""
+    import platform
+
+    from riskml import __version__
+    from riskml.release.container import Container, container_files
+    from riskml.release.sign import public_of
+
+    python = ".".join(platform.python_version_tuple()[:2])
+    public = None if wanted.key is None else public_of(wanted.key)
+    names = (info.path.name, info.id, info.name, info.version, info.stage)
+    files = container_files(Container(*names, info.sha256, python, __version__, public))
+    for name, text in files.items():
+        (draft.folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return {"container": sorted(files)}

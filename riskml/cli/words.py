@@ -161,7 +161,9 @@ def _package(facts: Facts) -> str:
     override = _mapping(facts.get("override"))
     raised = f" by override (the verdicts allow {override['allowed']}: {override['reason']})" if override else ""
     signature = str(facts.get("signature", ""))
-    return f"{facts['file']}, stage {facts['stage']}{raised}" + (f", {signature}" if "signed by" in signature else "")
+    signed = f", {signature}" if "signed by" in signature else ""
+    beside = ", with a Dockerfile and kubernetes.yaml" if facts.get("container") else ""
+    return f"{facts['file']}, stage {facts['stage']}{raised}{signed}{beside}"
 
 
 def _number(value: object) -> str:
