@@ -24,7 +24,7 @@ def pack(walk: Walk) -> Words:
 
     A node is: threshold, or where its bits begin and their number (32 bits each); the shares of its feature on the
     left and right; left and right child, the child of the last edge with the same feature (0 if none), whether missing
-    goes left, whether it asks for a category; place of the feature's number among all views.
+    goes left, whether it asks for a category; the feature, and the place of its number among all views (32 bits each).
     A tree is: its nodes, its first node, its first leaf, where its points begin and how often there are eight of them.
     """
     trees, edges = walk.trees, walk.edges
@@ -43,7 +43,7 @@ def pack(walk: Walk) -> Words:
     nodes[:, 3] = (left | right << WIDTH | before << 2 * WIDTH | flags << 3 * WIDTH).view(np.uint64)
     missing = trees.decision & MISSING
     view = np.select([category | (missing == NAN_MISSING), missing == ZERO_MISSING], [NAN, ZERO], AS_ZERO)
-    nodes[:, 4] = (VIEWS * trees.feature + view).view(np.uint64)
+    nodes[:, 4] = (trees.feature << 32 | VIEWS * trees.feature + view).view(np.uint64)
     times = np.maximum(1, -(-edges.depths // (2 * POINTS)))
     rules: list[list[Floats]] = []
     start = {}

@@ -21,48 +21,41 @@ from riskml.learning.tree_walk import TINY
 Words = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
-ROWS = 16  # rows that share one reading of a tree
 LOW = (1 << WIDTH) - 1
-APART, FIRST, AGAIN = 0, 1, 2  # how a node's feature was met before: it differed, never, it agreed
+APART, FIRST, AGAIN = 0, 2, 4  # how a node's feature was met before: it differed, never, it agreed; 1 more: left
 
 
 @kernel
 def contributions(rows: Floats, pack: Words, out: Floats) -> None:
     """SHAP values [n, features] of rows [n, features], summed over all trees."""
     features, leaves = int(pack[0]), int(pack[2])
-    tree = pack[pack[5] : pack[6]].view(np.int64)
-    rules = pack[pack[8] :].view(np.float64)
-    many = min(ROWS, len(rows))
-    views = np.empty((many, VIEWS * features))
+    ints, floats = pack.view(np.int64), pack.view(np.float64)
+    first, rules = ints[5], ints[8]
     totals = 2 * POINTS
-    above = totals + many * features * POINTS
+    above = totals + features * POINTS
     below = above + (leaves + 1) * POINTS
-    room = np.empty(below + 2 * leaves * POINTS)
+    room = np.empty(below + 2 * leaves * POINTS + POINTS)
+    room = room[(-room.ctypes.data // 8) % POINTS :]  # a vector that begins a line of the cache is read at once
+    views = np.empty(VIEWS * features)
     share = np.ones(2 * leaves)
-    met = np.zeros((2, 2 * leaves), dtype=np.int64)
-    for start in range(0, len(rows), many):
-        count = min(many, len(rows) - start)
-        for i in range(count):
-            _look(rows[start + i], views[i])
+    how, agrees = np.zeros(2 * leaves, dtype=np.int64), np.zeros(2 * leaves, dtype=np.int64)
+    for i in range(len(rows)):
+        _look(rows[i], views)
         room[totals:above] = 0.0
-        for t in range(int(pack[1])):
-            at = TREE * t
-            if tree[at] == 0:
+        for tree in range(first, first + TREE * int(pack[1]), TREE):
+            if ints[tree] == 0:
                 continue
-            for part in range(int(tree[at + 3]) & 0xFFFF):
-                rule = rules[(tree[at + 3] >> 16) + 3 * POINTS * part :]
-                room[: 2 * POINTS] = rule[: 2 * POINTS]
-                for i in range(count):
-                    room[above : above + POINTS] = rule[2 * POINTS : 3 * POINTS]
-                    place = totals + i * features * POINTS
-                    _walk(pack, tree[at : at + TREE], views[i], room, place, above, below, share, met)
-        for i in range(count):
-            for f in range(features):
-                at = totals + (i * features + f) * POINTS
-                total = 0.0
-                for point in range(POINTS):
-                    total += room[at + point]
-                out[start + i, f] = total
+            for part in range(ints[tree + 3] & 0xFFFF):
+                rule = rules + (ints[tree + 3] >> 16) + 3 * POINTS * part
+                room[: 2 * POINTS] = floats[rule : rule + 2 * POINTS]
+                room[above : above + POINTS] = floats[rule + 2 * POINTS : rule + 3 * POINTS]
+                _walk(ints, floats, tree, views, room, above, below, share, how, agrees)
+        for f in range(features):
+            at = totals + f * POINTS
+            total = 0.0
+            for point in range(POINTS):
+                total += room[at + point]
+            out[i, f] = total
 
 
 @kernel
@@ -79,73 +72,67 @@ def _look(row: Floats, views: Floats) -> None:
 
 @kernel
 def _walk(
-    pack: Words,
-    tree: Ints,
+    ints: Ints,
+    floats: Floats,
+    tree: int,
     views: Floats,
     room: Floats,
-    totals: int,
     above: int,
     below: int,
     share: Floats,
-    met: Ints,
+    how: Ints,
+    agrees: Ints,
 ) -> None:
-    """Add one tree's part to the totals of one row."""
-    nodes = tree[0]
-    words = pack[pack[4] + np.uint64(NODE * tree[1]) : pack[4] + np.uint64(NODE * (tree[1] + nodes))]
-    ints, floats = words.view(np.int64), words.view(np.float64)
-    value = pack[pack[6] + np.uint64(tree[2]) : pack[6] + np.uint64(tree[2] + nodes + 1)].view(np.float64)
-    bits = pack[pack[7] : pack[8]].view(np.int64)
-    how, agrees = met[0], met[1]
+    """Add one tree's part to the totals of one row. Sides are chosen by arithmetic, for which way a row goes is news."""
+    nodes = ints[tree]
+    start = ints[4] + NODE * ints[tree + 1]
+    value = ints[6] + ints[tree + 2]
     agrees[0] = 1
     for node in range(nodes):
-        w = NODE * node
+        w = start + NODE * node
         links = ints[w + 3]
         left, right, before = links & LOW, (links >> WIDTH) & LOW, (links >> 2 * WIDTH) & LOW
-        x = views[ints[w + 4]]
+        x = views[ints[w + 4] & 0xFFFFFFFF]
         if links >> (3 * WIDTH + 1):
-            goes = in_set(x, ints[w], bits)
+            goes = np.int64(in_set(x, ints[w], ints[ints[7] : ints[8]]))
         else:
-            goes = (x <= floats[w]) | ((x != x) & ((links >> 3 * WIDTH) == 1))
-        z_left, z_right = floats[w + 1], floats[w + 2]
+            goes = np.int64((x <= floats[w]) | ((x != x) & ((links >> 3 * WIDTH) == 1)))
         g = above + POINTS * node
-        g_left, g_right = above + POINTS * min(left, nodes), above + POINTS * min(right, nodes)
-        share[left], share[right] = z_left, z_right
-        agrees[left], agrees[right] = agrees[before] & goes, agrees[before] & (not goes)
-        if agrees[before] == 0:
+        share[left], share[right] = floats[w + 1], floats[w + 2]
+        turn = (left ^ right) & -goes
+        hot, cold = right ^ turn, left ^ turn
+        known = agrees[before]
+        agrees[hot], agrees[cold] = known, 0
+        hot, cold = above + POINTS * min(hot, nodes), above + POINTS * min(cold, nodes)
+        z_hot, z_cold = floats[w + 2 - goes], floats[w + 1 + goes]
+        if before == 0:
+            how[node] = FIRST + goes
+            down(room, g, hot, cold, z_hot, z_cold)
+        elif known:
+            how[node] = AGAIN + goes
+            down_again(room, g, hot, cold, z_hot, z_cold, share[before])
+        else:
+            how[node] = APART + goes
             z = share[before]
             part = 1.0 / z if z > 0.0 else 0.0
-            how[node] = APART
-            down_apart(room, g, g_left, g_right, z_left * part, z_right * part)
-            continue
-        hot, cold = (g_left, g_right) if goes else (g_right, g_left)
-        z_hot, z_cold = (z_left, z_right) if goes else (z_right, z_left)
-        if before == 0:
-            how[node] = FIRST
-            down(room, g, hot, cold, z_hot, z_cold)
-        else:
-            how[node] = AGAIN
-            down_again(room, g, hot, cold, z_hot, z_cold, share[before])
+            down_apart(room, g, hot, cold, z_hot * part, z_cold * part)
     for leaf in range(nodes + 1):
-        fill(room, below + POINTS * (nodes + leaf), value[leaf])
-    for back in range(nodes):
-        node = nodes - 1 - back
-        w = NODE * node
+        fill(room, below + POINTS * (nodes + leaf), floats[value + leaf])
+    for node in range(nodes - 1, -1, -1):
+        w = start + NODE * node
         links = ints[w + 3]
         left, right, before = links & LOW, (links >> WIDTH) & LOW, (links >> 2 * WIDTH) & LOW
         h, g = below + POINTS * node, above + POINTS * node
-        z_left, z_right = floats[w + 1], floats[w + 2]
-        if how[node] == APART:
+        goes = how[node] & 1
+        turn = (left ^ right) & -goes
+        hot, cold = below + POINTS * (right ^ turn), below + POINTS * (left ^ turn)
+        z_hot, z_cold = floats[w + 2 - goes], floats[w + 1 + goes]
+        total = 2 * POINTS + POINTS * (ints[w + 4] >> 32)
+        if before == 0:
+            up(room, h, hot, cold, g, total, z_hot, z_cold)
+        elif how[node] >= AGAIN:
+            up_again(room, h, hot, cold, g, total, z_hot, z_cold, share[before])
+        else:
             z = share[before]
             part = 1.0 / z if z > 0.0 else 0.0
-            h_left, h_right = below + POINTS * left, below + POINTS * right
-            up_apart(room, h, h_left, h_right, z_left * part, z_right * part)
-            continue
-        goes = agrees[left]
-        total = totals + POINTS * (ints[w + 4] // VIEWS)
-        hot, cold = (left, right) if goes else (right, left)
-        z_hot, z_cold = (z_left, z_right) if goes else (z_right, z_left)
-        hot, cold = below + POINTS * hot, below + POINTS * cold
-        if how[node] == FIRST:
-            up(room, h, hot, cold, g, total, z_hot, z_cold)
-        else:
-            up_again(room, h, hot, cold, g, total, z_hot, z_cold, share[before])
+            up_apart(room, h, hot, cold, z_hot * part, z_cold * part)

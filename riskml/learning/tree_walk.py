@@ -148,20 +148,26 @@ class Edges:
         inner = trees.children >= 0
         below = np.where(inner, trees.count[trees.children * inner], trees.leaf_count[~trees.children * ~inner])
         part = _ratio(below, trees.count[:, None])
-        path: dict[int, dict[int, int]] = {int(node): {} for node in trees.roots if node >= 0}
-        depths = [0] * len(trees.leaves)
-        children, feature, tree = trees.children.tolist(), trees.feature.tolist(), trees.tree_of_node.tolist()
+        depths = np.zeros(len(trees.leaves), dtype=np.int64)
+        tree = trees.tree_of_node
+        roots = len(walk.levels[0]) if walk.levels else 0
+        asked = passed = np.zeros((roots, 0), dtype=np.int64)  # features and edges above each node of a level
+        distinct = np.zeros(roots, dtype=np.int64)
         for level in walk.levels:
-            for node in level.tolist():
-                above = path.pop(node)
-                depths[tree[node]] = max(depths[tree[node]], len(above) + (feature[node] not in above))
-                for side in (0, 1):
-                    edge = 2 * node + side
-                    before[edge] = above.get(feature[node], root)
-                    share[edge] = share[before[edge]] * part[node, side]
-                    if children[node][side] >= 0:
-                        path[children[node][side]] = above | {feature[node]: edge}
-        return cls(walk, share, before, np.array(depths, dtype=np.int64))
+            feature = trees.feature[level]
+            same = np.append(np.ones((len(level), 1), dtype=bool), asked == feature[:, None], axis=1)
+            last = np.argmax(same[:, ::-1], axis=1)  # edges back to the same feature, or to the root
+            above = np.append(np.full((len(level), 1), root), passed, axis=1)[np.arange(len(level)), -1 - last]
+            distinct = distinct + (above == root)
+            np.maximum.at(depths, tree[level], distinct)
+            edge = 2 * level[:, None] + np.arange(2)
+            before[edge] = above[:, None]
+            share[edge] = share[above][:, None] * part[level]
+            row, side = np.nonzero(inner[level])
+            asked = np.append(asked[row], feature[row, None], axis=1)
+            passed = np.append(passed[row], edge[row, side][:, None], axis=1)
+            distinct = distinct[row]
+        return cls(walk, share, before, depths)
 
     def contributions(self, row: Floats) -> Floats:
         """SHAP values of one row [features], the mean over boosters."""
