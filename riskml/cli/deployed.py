@@ -96,7 +96,8 @@ def score_events(console: Console, release: Path, events: Path, out: Path | None
             with target.open(encoding="utf-8", newline="") as file:
                 for block in iter(lambda: file.read(1 << 20), ""):
                     console.raw(block)
-    console.say(f"scored {rows:,} events with {loaded.id}, {alerts:,} alerts, stage {loaded.stage}")
+    raised = " by override" if loaded.override else ""
+    console.say(f"scored {rows:,} events with {loaded.id}, {alerts:,} alerts, stage {loaded.stage}{raised}")
     return int(ExitCode.OK)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNSIGNED", "Keys", "Trust", "UntrustedError", "check", "fingerprint", "new_keys", "public_of", "sign"]
 
+
 class UntrustedError(ReleaseError):
     """The release is not signed by a key that is trusted."""
 

@@ -18,7 +18,7 @@ from riskml.errors import ReleaseError, StaleError, UsageError
 from riskml.release import archive
 from riskml.release.build import build_release
 from riskml.release.load import TREES, load
-from riskml.release.sign import Keys, new_keys, sign
+from riskml.release.sign import UNSIGNED, Keys, new_keys, sign
 from riskml.release.verify import verify
 from tests.release.worlds import BUILD, World, make_verdict
 
@@ -189,6 +189,7 @@ def test_a_signature_is_the_last_entry_and_changes_nothing_else(
     assert dict(signed) == {**plain, archive.SIGNATURE: sign(plain[archive.MANIFEST], keys.private)}
     assert info.signature == f"signed by {keys.fingerprint}" and archive.SIGNATURE not in info.files
     assert load(info.path, keys.public).id == load(path).id == info.id
+    assert (load(info.path).signature, load(path).signature) == (f"signed by {keys.fingerprint}", UNSIGNED)
     with pytest.raises(ReleaseError, match="unsigned"):
         load(path, keys.public)
     with pytest.raises(UsageError, match="public key"):
@@ -202,8 +203,8 @@ def test_an_override_raises_the_stage_and_stays(world: World, tmp_path: Path) ->
     info = build_release(tmp_path, stage="replace", override=f" {reason} ", **build)
     release = load(info.path)
     assert release.stage == info.stage == "replace" and verify(info.path).ok
-    assert release.manifest.override is not None and info.to_dict()["override"] == {"reason": reason, "allowed": "add"}
-    assert (release.manifest.override.reason, release.manifest.override.allowed) == (reason, "add")
+    assert release.override is not None and info.to_dict()["override"] == {"reason": reason, "allowed": "add"}
+    assert (release.override.reason, release.override.allowed) == (reason, "add")
     card = release.files["model_card.md"].decode()
     assert "**Overridden:** the verdicts allow `add`" in card and "<b>" not in card
     assert json.loads(release.files["verdict.json"]) == world.verdict
