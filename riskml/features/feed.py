@@ -85,10 +85,12 @@ class Occurrence:
 
     def outcome(self, now: int, absent_good: bool) -> int | None:
         """1 fraud, 0 good, None unknown: the best route's latest label known before ``now``."""
-        known = [label for label in self.told if label[1] < now]
-        if not known:
+        best = None
+        for label in self.told:
+            if label[1] < now and (best is None or label > best):
+                best = label
+        if best is None:
             return 0 if absent_good else None
-        best = max(known)
         return None if best[0] == -RULE else best[2]
 
     def state(self) -> list[Any]:

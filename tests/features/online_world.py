@@ -17,7 +17,17 @@ from tests.oracle import plain
 def online_values(
     world: World, seed: int = 0, evict: bool = True, late: bool = False, rough: bool = False
 ) -> Iterator[tuple[Node | Network, np.ndarray[Any, Any]]]:
-    """Each node with its float64 values, asked event by event; rows known at one instant are told in any order.
+    """Each node of history with its float64 values; see ``replayed``."""
+    found = replayed(world, seed, evict, late, rough)
+    for node in world.plan.history:
+        values = [told[node.name] for told in found]
+        yield node, np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def replayed(
+    world: World, seed: int = 0, evict: bool = True, late: bool = False, rough: bool = False
+) -> list[dict[str, float | str | None]]:
+    """The features of every event, asked one by one; rows known at one instant are told in any order.
 
     Args:
         evict: whether state is dropped now and then.
@@ -44,9 +54,7 @@ def online_values(
             options = (engine.absent_good, engine.keep, engine.slack)
             engine = Online.restored(world.plan, engine.feeds, state, *options)
             assert engine.state() == state
-    for node in world.plan.history:
-        values = [found[event][node.name] for event in range(len(world.tables.events.time))]
-        yield node, np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return [found[event] for event in range(len(found))]
 
 
 def engine_for(world: World, late: bool) -> Online:
@@ -54,7 +62,13 @@ def engine_for(world: World, late: bool) -> Online:
     events = world.tables.events
     feeds = {name: Feed.of(table.stream) for name, table in {"events": events, **world.tables.sources}.items()}
     slack = int((events.available_at - events.time).max(initial=0)) + 1 if late else 0
-    return Online(world.plan, feeds, world.labels.absent_good, slack=slack)
+    engine = Online(world.plan, feeds, world.labels.absent_good, slack=slack)
+    for name in dict.fromkeys(item.table for item in world.plan.lookups):
+        table = world.tables.references[name]
+        for i, row in enumerate(table.frame.to_dict("records")):
+            told = {column: plain(value) for column, value in row.items()}
+            engine.refer(name, told, None if table.since is None else int(table.since[i]))
+    return engine
 
 
 def story(world: World, rng: np.random.Generator, late: bool) -> Iterator[tuple[int, float, str, tuple[Any, ...]]]:
