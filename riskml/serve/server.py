@@ -111,18 +111,22 @@ def _decider(settings: Settings, lineup: Lineup, tell: Callable[[str], None]) ->
 
     return Decider(
         lineup.champion,
-        _store(settings),
+        _store(settings, lineup.champion.manifest.name),
         challengers=_challengers(lineup),
         choose=lineup.ramp.choose,
         reasons=settings.reasons,
     )
 
 
-def _store(settings: Settings) -> Store:
-    """Where raw events and decisions go: the log, or memory where there is none."""
+def _store(settings: Settings, name: str) -> Store:
+    """Where raw events and decisions go: what several workers share, the log, or memory where there is neither."""
     from riskml.serve.journal import Journal
     from riskml.serve.store import Memory
 
+    if settings.store is not None:
+        from riskml.serve.valkey import Valkey
+
+        return Valkey(settings.store, f"riskml.{name}")
     return Memory() if settings.log is None else Journal(settings.log, sync=settings.sync)
 
 

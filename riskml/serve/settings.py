@@ -149,7 +149,8 @@ def read_token(path: Path | None, environ: Mapping[str, str] = os.environ) -> st
         try:
             text, where = path.read_text(encoding="ascii"), str(path)
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the token in {path}: {getattr(error, 'strerror', None) or error}") from None
+            message = f"cannot read the token in {path}: {getattr(error, 'strerror', None) or error}"
+            raise UsageError(message, "check the path, and that the file is plain text") from None
     if text is None:
         return None
     token = text.strip()

@@ -127,7 +127,7 @@ def test_an_altered_release_changes_nothing(server: Server, place: Path) -> None
 
 
 def test_a_ramp_shares_events_and_logs_the_chance(server: Server, shelf: Path, tmp_path: Path) -> None:
-    """The challenger decides its share of ids on both paths, the log holds arm and chance, and 0 or a rollback ends it."""
+    """The challenger decides its share of ids on both paths; the log holds arm and chance; a rollback ends it."""
     assert server.ask("POST", "/rollback").status == 409
     assert server.ask("POST", "/ramp", {"share": 2}).status == 422
     said = server.ask("POST", "/ramp", {"share": 0.3})
@@ -150,7 +150,7 @@ def test_a_ramp_shares_events_and_logs_the_chance(server: Server, shelf: Path, t
 
 
 def test_only_trusted_releases_are_served(tmp_path: Path) -> None:
-    """Under `--trust` a server starts with a release of that key, and a reload of a foreign or unsigned one is refused."""
+    """Under `--trust` a release of that key is served; a reload of a foreign or unsigned one is refused."""
     keys = {name: sign.new_keys(tmp_path, name) for name in ("ours", "theirs")}
     private, public = keys["ours"].private, keys["ours"].public
     for name in ("a", "b", "c"):
