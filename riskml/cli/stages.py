@@ -252,7 +252,7 @@ def package(journey: Journey, draft: Draft, progress: Progress) -> Facts:
         online=declare(recipe, journey.facts("check").get("kinds")),  # type: ignore[arg-type]  # of its own making
         report=page.read_text(encoding="utf-8") if page.is_file() else None,
     )
-    return info.to_dict() | (_container(info, wanted, draft) if wanted.docker else {})
+    return {**info.to_dict(), **(_container(info, wanted, draft) if wanted.docker else {})}
 
 
 def _container(info: ReleaseInfo, wanted: Packaging, draft: Draft) -> Facts:
