@@ -101,7 +101,7 @@ def train(matrix: Array, y: npt.NDArray[np.int8], categorical: Sequence[int], tr
         "learning_rate": 0.05,
         "min_data_in_leaf": 20,
         "feature_fraction": 0.7,
-        "num_threads": 2,
+        "num_threads": 1,
         "deterministic": True,
         "force_row_wise": True,
         "seed": SEED,

@@ -246,7 +246,9 @@ def scorer_of(model: Model, inputs: Inputs, trees: bytes | None = None) -> Score
 
 def _threads(matrix: NDArray[Any]) -> int:
     """Threads for one call, which never change a score: few rows are sooner done by one."""
-    return (os.cpu_count() or 1) if len(matrix) >= MANY else 1
+    if len(matrix) < MANY:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _derive_row(derived: Derived, sources: Mapping[str, object]) -> object:
