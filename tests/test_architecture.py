@@ -89,7 +89,16 @@ def loaded_with(module: str) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize("module", ["riskml.release.load", "riskml.release.verify"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "riskml.release.load",
+        "riskml.release.verify",
+        "riskml.serve.decider",
+        "riskml.serve.valkey",
+        "riskml.serve.journal",
+    ],
+)
 def test_a_release_needs_little(module: str) -> None:
     """Loading a release drags in neither training, recipes, tables nor heavy libraries."""
     seen = loaded_with(module)

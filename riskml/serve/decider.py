@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from riskml.errors import DataError
+from riskml.errors import DataError, UsageError
+from riskml.serve.aside import begin, ended
 from riskml.serve.lanes import Choice
 from riskml.serve.past import DAY
 from riskml.serve.records import (
@@ -81,7 +82,7 @@ class Decider:
     ) -> None:
         self.store: Store = Memory() if store is None else store
         self._log, self._reasons, self._now = log, reasons, now
-        self._guard = threading.RLock()
+        self._guard, self._saving = threading.RLock(), threading.Lock()
         self._owed: tuple[bytes, Callable[[int], None]] | None = None
         limits = Limits(slack, keep, remember, ahead)
         self._state = State(self.store, limits, (release, challengers or {}, choose))
@@ -153,12 +154,21 @@ class Decider:
     def snapshot(self) -> int:
         """Save the state to the store, so that a restart need not read the whole log; the position it stands for.
 
+        Beside a log on disk a copy of the process writes it: the caller waits, decisions in other threads do not.
+
         Raises:
             UsageError: the store cannot be written.
         """
-        with self._guard:
-            self._pay()
-            return self._state.snapshot()
+        with self._saving:
+            with self._guard:
+                self._pay()
+                position, files = self._state.applied, getattr(self.store, "files", None)
+                if files is None:
+                    return self._state.snapshot()
+                copy = begin(self._state.snapshot, files)
+            if not ended(copy):
+                raise UsageError("a snapshot could not be written", "is there room for it?")
+            return position
 
     def prepare(
         self, release: Release, challengers: Mapping[str, Release] | None = None, choose: Choice | None = None

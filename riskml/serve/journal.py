@@ -78,6 +78,11 @@ class Journal:
         """The position of the last record."""
         return self._start + self._size
 
+    @property
+    def files(self) -> tuple[int, ...]:
+        """Descriptors that ``save`` needs in a copy of this process; the lock is not among them."""
+        return (self._file,)
+
     def append(self, record: bytes, key: str | None = None, arrival: int = 0) -> Appended:
         """Write a record at the end of the log.
 

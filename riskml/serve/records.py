@@ -181,5 +181,8 @@ def _decision(body: Mapping[str, Any], event: Any) -> Decision:
     )
 
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
 def _encode(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _ENCODE(body).encode("ascii")

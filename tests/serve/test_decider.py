@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -245,3 +248,45 @@ def test_another_plan_is_filled_from_the_log_before_it_decides(release: Release)
     found = told(decider, events[25:])
     expected = told(Decider(other), events)[25:]
     assert [answer.features for answer in found] == [answer.features for answer in expected]
+
+
+def wait_for(path: Path) -> None:
+    """Until another process makes the file."""
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_decisions_go_on_while_a_snapshot_is_written(release: Release, tmp_path: Path) -> None:
+    """A snapshot holds the state of the moment it was asked for, whatever is decided before it is whole."""
+    decider, events = Decider(release, Journal(tmp_path, sync="never")), list(raw_events(40))
+    told(decider, events[:20])
+    write, begun, go = decider._state.snapshot, tmp_path / "begun", tmp_path / "go"
+
+    def held() -> int:
+        begun.touch()
+        wait_for(go)
+        return write()
+
+    decider._state.snapshot = held  # type: ignore[method-assign]
+    places: list[int] = []
+    saver = threading.Thread(target=lambda: places.append(decider.snapshot()))
+    saver.start()
+    wait_for(begun)
+    answers = told(decider, events[20:])
+    assert saver.is_alive() and len(answers) == 20
+    go.touch()
+    saver.join()
+    saved = decider.store.saved()
+    assert saved is not None and saved[0] == places[0] < decider.counters()["position"]
+    assert len(json.loads(saved[1])["known"]) == 20
+    decider.close()
+
+
+def test_a_snapshot_that_cannot_be_written_is_an_error(release: Release, tmp_path: Path) -> None:
+    """The copy's failure reaches the caller, and decisions go on."""
+    decider = Decider(release, Journal(tmp_path))
+    decider._state.snapshot = lambda: 1 // 0  # type: ignore[method-assign]
+    with pytest.raises(UsageError, match="snapshot"):
+        decider.snapshot()
+    told(decider, list(raw_events(2)))
+    decider.close()
