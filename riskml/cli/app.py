@@ -212,9 +212,11 @@ def package(
     def job(console: Console) -> int:
         from riskml.cli.journey import Journey, do_stage
         from riskml.cli.packaging import Packaging
+        from riskml.release.sign import read_key
 
         journey = Journey.open(recipe, options.set, options.runs, console)
-        journey.packaging = Packaging(stage, override, sign, docker)
+        key = None if sign is None else read_key(sign)  # once, because it may be a pipe
+        journey.packaging = Packaging(stage, override, key, docker)
         return do_stage(journey, "package")
 
     return job

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 __all__ = ["Packaging", "remembered"]
 
@@ -19,18 +18,18 @@ _NAMES = ("stage", "override", "signer", "docker")
 
 @dataclass(frozen=True)
 class Packaging:
-    """What was asked for: a stage, why it may be above the verdict, a file with a private key, a Dockerfile."""
+    """What was asked for: a stage, why it may be above the verdict, a private key, a Dockerfile."""
 
     stage: str | None = None
     override: str | None = None
-    key: Path | None = None
+    key: bytes | None = None
     docker: bool = False
 
     def given(self) -> dict[str, str]:
         """Digests by name of what was asked for.
 
         Raises:
-            UsageError: there is no private key in the file.
+            UsageError: there is no private key in it.
         """
         out = {} if self.stage is None else {"stage": self.stage}
         if self.override is not None:

@@ -25,11 +25,18 @@ from riskml.release.manifest import canonical_json, parse_json
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["UNSIGNED", "Keys", "Trust", "UntrustedError", "check", "fingerprint", "new_keys", "public_of", "sign"]
-
-
-class UntrustedError(ReleaseError):
-    """The release is not signed by a key that is trusted."""
+__all__ = [
+    "UNSIGNED",
+    "Keys",
+    "Trust",
+    "UntrustedError",
+    "check",
+    "fingerprint",
+    "new_keys",
+    "public_of",
+    "read_key",
+    "sign",
+]
 
 
 Trust = str | Path | bytes | None  # a file of public keys, its contents, or no question of trust
@@ -41,6 +48,10 @@ _HEX = {"public_key": re.compile("[0-9a-f]{64}"), "signature": re.compile("[0-9a
 _BLOCK = re.compile(b"-----BEGIN PUBLIC KEY-----[^-]*-----END PUBLIC KEY-----")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _NEW = "`riskml keys new` makes a pair"
+
+
+class UntrustedError(ReleaseError):
+    """The release is not signed by a key that is trusted."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +181,7 @@ def _public_keys(trust: str | Path | bytes) -> list[bytes]:
     from cryptography.hazmat.primitives import serialization as to
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    text = _read(trust)
+    text = read_key(trust)
     if b"PRIVATE KEY" in text:
         raise UsageError("that is a private key, and trust needs the public one", "give the .pub file beside it")
     found = []
@@ -192,7 +203,7 @@ def _private(key: str | Path | bytes) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives import serialization as to
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    text = _read(key)
+    text = read_key(key)
     if b"PUBLIC KEY" in text:
         raise UsageError("that is a public key, and signing needs the private one", "give the .key file beside it")
     try:
@@ -208,8 +219,12 @@ def _raw_public(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes_raw()
 
 
-def _read(source: str | Path | bytes) -> bytes:
-    """The contents of a key file."""
+def read_key(source: str | Path | bytes) -> bytes:
+    """The contents of a key file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     if isinstance(source, bytes):
         return source
     path = Path(source)
