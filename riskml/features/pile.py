@@ -7,6 +7,7 @@ back as it was. Refuses nothing.
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import accumulate
 from typing import Any
 
 from riskml.features.cells import Order, frozen, frozen_place, thawed, thawed_place
@@ -15,12 +16,12 @@ NEVER = 2**63 - 1
 
 
 class Pile:
-    """Rows of one key by time and place, column by column; ``newest`` is when the last of them came to count.
+    """Rows of one key by time and place, column by column.
 
     ``gaps`` tells of which columns a value may be null.
     """
 
-    __slots__ = ("columns", "gaps", "newest", "orders", "seen", "times")
+    __slots__ = ("columns", "gaps", "latest", "orders", "seen", "times")
 
     def __init__(self, width: int) -> None:
         self.times: list[int] = []
@@ -28,7 +29,7 @@ class Pile:
         self.seen: list[int] = []
         self.columns: list[list[Any]] = [[] for _ in range(width)]
         self.gaps = [False] * width
-        self.newest = -NEVER
+        self.latest: list[int] = []  # of each row, the highest ``seen`` up to it
 
     def put(self, time: int, order: Order, seen: int, values: tuple[Any, ...]) -> None:
         """Take a row."""
@@ -45,8 +46,11 @@ class Pile:
             self.columns[place].insert(at, value)
             if value is None:
                 self.gaps[place] = True
-        if seen > self.newest:
-            self.newest = seen
+        self.latest.insert(at, max(seen, self.latest[at - 1]) if at else seen)
+        for after in range(at + 1, len(self.latest)):
+            if self.latest[after] >= seen:
+                break
+            self.latest[after] = seen
 
     def discard(self, time: int, order: Order) -> None:
         """Take a row away again, if it is there."""
@@ -54,14 +58,20 @@ class Pile:
         while at < len(self.times) and self.times[at] == time:
             if self.orders[at] == order:
                 self.drop(at, at + 1)
+                self.latest = list(accumulate(self.seen, max))
                 return
             at += 1
 
     def drop(self, start: int, end: int) -> None:
         """Take away the rows ``[start, end)``."""
-        del self.times[start:end], self.orders[start:end], self.seen[start:end]
+        del self.times[start:end], self.orders[start:end], self.seen[start:end], self.latest[start:end]
         for column in self.columns:
             del column[start:end]
+
+    def counts(self, t: int) -> int | None:
+        """How many rows count at ``t``, where those are the first; None where others lie between them."""
+        first = bisect_left(self.latest, t)
+        return first if first == len(self.seen) or min(self.seen[first:]) >= t else None
 
     def some(self, kept: list[int]) -> Pile:
         """Only the rows at these places."""
@@ -84,5 +94,5 @@ class Pile:
         made.orders = [thawed_place(order) for order in told[1]]
         made.columns = [list(thawed(column)) for column in told[3:]]
         made.gaps = [None in column for column in made.columns]
-        made.newest = max(made.seen, default=-NEVER)
+        made.latest = list(accumulate(made.seen, max))
         return made

@@ -128,7 +128,7 @@ class Shelf:
         """The last instant that an exact question may ask about and still see the oldest row of a key."""
         if (pile := self.piles.get(key)) is None or self.horizon >= NEVER:
             return None
-        return max(pile.times[0] + self.horizon, pile.seen[0]) if pile.times else -NEVER
+        return max(pile.times[0] + self.horizon, pile.latest[0]) if pile.times else -NEVER
 
     def forget(self, key: Key, floor: int) -> None:
         """Fold and drop what no question about ``floor`` or later can tell apart."""
@@ -136,8 +136,7 @@ class Shelf:
         if pile is None:
             return
         end = bisect_left(pile.times, floor - self.horizon)
-        if pile.newest >= floor:
-            end = next((at for at in range(end) if pile.seen[at] >= floor), end)
+        end = min(end, bisect_left(pile.latest, floor))
         if end and self.folds:
             if key not in self.folded:
                 self.folded[key] = [fresh(node) for node in self.nodes]
@@ -161,12 +160,12 @@ class Shelf:
             if pile is None and held is None:
                 found.update(self.blanks[asked])
                 continue
-            pile = self.none if pile is None else self._view(pile, event, t)
+            pile, high = (self.none, 0) if pile is None else self._view(pile, event, t)
             if held is not None:
-                self._lives(self.asked[asked], held, pile, t, found)
+                self._lives(self.asked[asked], held, pile, high, t, found)
                 continue
             for span in spans:
-                span.answer(pile, t, outcome, found)
+                span.answer(pile, high, t, outcome, found)
 
     def state(self) -> list[Any]:
         """Everything held, as JSON can hold it."""
@@ -183,32 +182,41 @@ class Shelf:
                 summary.thaw(content)
 
     def _lives(
-        self, nodes: list[tuple[int, Node]], held: list[Summary], pile: Pile, t: int, found: dict[str, Any]
+        self, nodes: list[tuple[int, Node]], held: list[Summary], pile: Pile, high: int, t: int, found: dict[str, Any]
     ) -> None:
         """Lifetimes of which a part is folded."""
         for at, node in nodes:
-            high = bisect_left(pile.times, t - node.offset)
+            known = bisect_left(pile.times, t - node.offset, 0, high)
             place = self.places[node.column] if node.column else None
-            found[node.name] = beside(held[at], node, pile, place, high, t)
+            found[node.name] = beside(held[at], node, pile, place, known, t)
 
-    def _view(self, pile: Pile, event: Row, t: int) -> Pile:
-        """The rows that count at ``t`` and pass a filter that is bound to the event."""
-        if pile.newest >= t:
-            pile = pile.some([at for at, seen in enumerate(pile.seen) if seen < t])
+    def _view(self, pile: Pile, event: Row, t: int) -> tuple[Pile, int]:
+        """A pile that begins with the rows that count at ``t`` and pass a filter bound to the event; how many."""
+        high = pile.counts(t)
+        if high is not None and not self.bound:
+            return pile, high
+        low = 0 if self.folds else bisect_left(pile.times, t - self.horizon)
+        kept = [at for at in range(low, bisect_left(pile.times, t)) if pile.seen[at] < t]
         if self.bound:
-            pile = pile.some([at for at in range(len(pile.times)) if self._matches(pile, at, event, t)])
-        return pile
+            kept = self._matching(pile, kept, event, t)
+        return pile.some(kept), len(kept)
 
-    def _matches(self, pile: Pile, at: int, event: Row, t: int) -> bool:
+    def _matching(self, pile: Pile, rows: list[int], event: Row, t: int) -> list[int]:
+        """Those of the rows for which the filter holds, seen from the event."""
         assert self.filter is not None
-        row = {name: pile.columns[self.places[name]][at] for name in self.own}
-        for name in self.filter.columns:
-            if name.startswith(EVENT):
-                row[name] = t if name == EVENT_TIME else event.get(name.removeprefix(EVENT))
-        try:
-            return truth(self.filter, row)
-        except ExpressionError:  # one row of another kind must not stand in the way of every later event of its key
-            return False
+        asked = [name for name in self.filter.columns if name.startswith(EVENT)]
+        given = {name: t if name == EVENT_TIME else event.get(name.removeprefix(EVENT)) for name in asked}
+        columns = [(name, pile.columns[self.places[name]]) for name in self.own]
+        kept = []
+        for at in rows:
+            for name, column in columns:
+                given[name] = column[at]
+            try:
+                if truth(self.filter, given):
+                    kept.append(at)
+            except ExpressionError:  # a row of another kind must not stand in the way of every later event of its key
+                continue
+        return kept
 
 
 def foldable(node: Node) -> bool:

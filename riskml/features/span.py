@@ -75,12 +75,11 @@ class Span:
         else:
             column.of_times.append((name, node))
 
-    def answer(self, pile: Pile, t: int, outcome: Outcome, found: dict[str, Any]) -> None:
-        """Write the value of every node into ``found``."""
+    def answer(self, pile: Pile, high: int, t: int, outcome: Outcome, found: dict[str, Any]) -> None:
+        """Write the value of every node into ``found``, of the pile's first ``high`` rows."""
         times = pile.times
-        high = len(times)
-        if high and times[-1] >= t - self.near:
-            high = bisect_left(times, t - self.near)
+        if high and times[high - 1] >= t - self.near:
+            high = bisect_left(times, t - self.near, 0, high)
         low = 0 if self.far is None else bisect_left(times, t - self.far, 0, high)
         if low == high:
             found.update(self.blank)

@@ -59,7 +59,7 @@ def test_a_span_is_the_summary_of_its_rows(rows: list[tuple[int, float | None]],
     nodes = [node(aggregate, window) for aggregate in AGGREGATES]
     for item in nodes:
         span.take(item, PLACES, "id")
-    span.answer(pile, t, outcome, found)
+    span.answer(pile, len(rows), t, outcome, found)
     for item in nodes:
         if item.aggregate in OF_LABELS:
             told = [(time, outcome(place, t)) for place, (time, _) in enumerate(rows)]
@@ -97,6 +97,6 @@ def test_all_values_null() -> None:
     span, found = Span(2, 12), dict[str, Any]()
     for aggregate in ("sum", "mean", "std", *OF_VALUES, "decay", "last"):
         span.take(node(aggregate, 10), PLACES, "id")
-    span.answer(pile_of([(1, None)]), 5, outcome, found)
+    span.answer(pile_of([(1, None)]), 1, 5, outcome, found)
     assert [name for name, value in found.items() if value is not None] == ["sum", "distinct", "decay"]
     assert found["sum"] == found["distinct"] == found["decay"] == 0.0
