@@ -163,14 +163,15 @@ def cache_folder() -> Path | None:
 
 @cache
 def sources_digest(sources: Path = Path(__file__).parent) -> str:
-    """16 hex digits that change with riskml, the compiler, and every source file in ``sources`` that holds kernels.
+    """16 hex digits that change with riskml, the compiler, and every file with kernels: in ``sources``, or of trees.
 
     A kernel takes over the code of those it calls, while Numba looks at the kernel's own file alone.
     """
     hasher = hashlib.sha256(f"{__version__} {numba.__version__} {llvmlite.__version__}".encode())
-    for path in sorted(sources.glob("*.py")):
+    trees = sources.parent.glob("learning/tree*.py")
+    for path in sorted([*sources.glob("*.py"), *trees]):
         text = path.read_bytes()
-        if b"@kernel\n" in text.replace(b"\r", b"") or path.name == Path(__file__).name:
+        if b"@kernel\n" in text.replace(b"\r", b"") or path.name == Path(__file__).name or path.parent != sources:
             hasher.update(path.name.encode() + hashlib.sha256(text).digest())
     return hasher.hexdigest()[:16]
 

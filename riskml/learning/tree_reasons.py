@@ -83,7 +83,7 @@ def _walk(
     how: Ints,
     agrees: Ints,
 ) -> None:
-    """Add one tree's part to the totals of one row. Sides are chosen by arithmetic, for which way a row goes is news."""
+    """Add one tree's part to the totals of one row; arithmetic chooses sides, since no machine can guess them."""
     nodes = ints[tree]
     start = ints[4] + NODE * ints[tree + 1]
     value = ints[6] + ints[tree + 2]
