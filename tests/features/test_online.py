@@ -10,14 +10,16 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from riskml.errors import DataError
+from riskml.errors import DataError, RiskmlError
 from riskml.features.online import Feed, Online
 from riskml.features.plan import FeaturePlan, Node
 from tests.features.network_worlds import network_worlds
 from tests.features.online_world import engine_for, online_values, story
 from tests.features.worlds import World, worlds
 from tests.network_oracle import network_oracle
+from tests.test_architecture import HEAVY, loaded_with
 from tests.test_conformance import PROFILE, check_against_oracle
 
 HOUR = 3_600_000_000
@@ -292,3 +294,48 @@ def test_outcomes_need_ids() -> None:
     """Without an id no label could find its event."""
     with pytest.raises(DataError, match="need the id"):
         Online(FeaturePlan((node("rate", HOUR),), (), ()), {"events": Feed(None, entities={"user": "user"})})
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=4),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=1),
+)
+BODIES = st.dictionaries(st.sampled_from(["id", "user", "amount", "kind", "status", "other"]), JUNK)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["admit", "ask", "amend"]), BODIES), max_size=12))
+def test_no_row_breaks_the_engine(told: list[tuple[str, dict[str, object]]]) -> None:
+    """Whatever a row holds, it is taken or refused with a hint, and one that is refused leaves the state as it was."""
+    made = engine(
+        node("sum", HOUR, column="amount"),
+        replace(node("distinct", None, column="kind", where="amount > event.amount"), name="y"),
+        replace(node("count", None, where="status == 'bad' and kind != 'x'"), name="z"),
+        replace(node("mean", HOUR, source="labels", column="amount"), name="w"),
+    )
+    for at, (what, body) in enumerate(told):
+        before = made.state()
+        try:
+            if what == "ask":
+                made.features(body, at)
+                continue
+            if what == "admit":
+                made.admit("events", body, at)
+                made.label(body["id"], 1, at)
+            else:
+                made.amend(next(iter(made.events), 0), {**body, "status_at": at}, at)
+        except RiskmlError as error:
+            assert error.hint and made.state() == before
+        json.dumps(made.state())
+
+
+def test_the_engine_needs_little() -> None:
+    """A deployed engine drags in neither recipes, tables nor heavy libraries."""
+    seen = loaded_with("riskml.features.online")
+    assert not seen & {"riskml.recipe", "riskml.data", "riskml.features.local", "numba", "pyarrow"}
+    assert not {name.split(".")[0] for name in seen} & HEAVY
