@@ -97,6 +97,7 @@ def loaded_with(module: str) -> set[str]:
         "riskml.serve.decider",
         "riskml.serve.valkey",
         "riskml.serve.journal",
+        "riskml.serve.server",
     ],
 )
 def test_a_release_needs_little(module: str) -> None:

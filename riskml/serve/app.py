@@ -163,7 +163,7 @@ class App:
         decision = lineup.arm(arm).score(row, reasons)
         body = encode(self._said(decision, decision.event, arm, chance, "/score"))
         if self._log is not None:
-            beside = encode(self._beside(lineup, arm, row))
+            beside = b"[]" if lineup.challenger is None else encode(self._beside(lineup, arm, row))
             event = encode(row) if b"\n" in request.body or b"\r" in request.body else request.body.strip()
             record = b'{"kind":"score","arrival":%d,"event":%b,%b,"shadow":%b}'
             self._append(record % (_now(), event, body[1:-1], beside))
@@ -338,7 +338,10 @@ class App:
         if self._pool is not None:
             self._pool.shutdown()
         if self.decider is not None:
-            self.decider.snapshot()
+            try:
+                self.decider.snapshot()
+            except RiskmlError as error:  # the log holds everything: the next start takes longer, that is all
+                self.tell(f"no snapshot: {error.message}")
             self.decider.close()
         if self._log is not None:
             self._log.close()

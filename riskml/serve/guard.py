@@ -8,6 +8,7 @@ time.
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -116,6 +117,7 @@ class Guard:
             raise Refusal(400, f"the body is no JSON: {error}", hint) from None
 
 
+@lru_cache(maxsize=64)  # callers ask for the same few numbers over and over
 def read_reasons(query: bytes, default: int, most: int) -> int:
     """How many reasons a query asks for: ``reasons=N``.
 

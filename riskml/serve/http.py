@@ -90,11 +90,11 @@ class Hall:
 
     def sweep(self) -> None:
         """Close what took too long, and set the date of the next answers."""
+        self._timer = self.loop.call_later(SWEEP, self.sweep)
         self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
         now = self.loop.time()
         for wire in [one for one in self.wires if now - one.since > self._allowed[one.state]]:
             wire.expire()
-        self._timer = self.loop.call_later(SWEEP, self.sweep)
 
     def leave(self) -> None:
         """Close every connection on which nothing is under way; the others close after their answer."""

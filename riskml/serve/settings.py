@@ -112,7 +112,7 @@ def read_limits(words: Sequence[str]) -> Limits:
     Raises:
         UsageError: there is no such limit, or its value is none.
     """
-    known = {one.name: type(one.default) for one in fields(Limits)}
+    known: dict[str, Any] = {one.name: type(one.default) for one in fields(Limits)}
     changed: dict[str, Any] = {}
     for word in words:
         name, _, text = word.partition("=")

@@ -6,6 +6,8 @@ import http.client
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -338,14 +340,14 @@ def test_a_stop_drops_nothing(release: Path, tmp_path: Path) -> None:
     assert len(records(tmp_path / "log" / "scores", "score")) == len(answered)
 
 
-def test_a_taken_port_and_a_taken_log_are_said(server: Server, release: Path, tmp_path: Path) -> None:
-    """A second server on the same port or log ends with a clear error."""
-    import subprocess
-    import sys
-
-    for words in (("--port", str(server.port)),):
-        done = subprocess.run(
-            [sys.executable, "-m", "riskml", "serve", str(release), *words], capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 2 and "error: cannot listen on 127.0.0.1" in done.stderr
-        assert "Traceback" not in done.stderr
+def test_a_taken_port_and_a_taken_log_are_said(release: Path, tmp_path: Path) -> None:
+    """A second server on the same port or log ends with a clear error, and the first goes on."""
+    with serving(release, "--log", tmp_path / "log", *QUICK[4:]) as server:
+        for words, said in (
+            (("--port", server.port), "error: cannot listen on 127.0.0.1"),
+            (("--port", 0, "--log", tmp_path / "log"), "error: another process writes the log"),
+        ):
+            command = [sys.executable, "-m", "riskml", "serve", str(release), *map(str, words)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+        assert server.ask("GET", "/ready").status == 200
