@@ -38,8 +38,8 @@ class Online:
         plan: what to compute; ``inputs`` and ``derived`` are left to the caller.
         feeds: how to read each stream, "events" among them.
         absent_good: whether an event without a label counts as good once it is mature.
-        keep: microseconds for which events wait for labels and overwritten columns, and their ids tell a duplicate;
-            None: for ever.
+        keep: microseconds for which events wait for labels and overwritten columns, None: for ever. An id tells a
+            duplicate as long as that, and as long as a window may hold its row.
         slack: microseconds before the newest instant for which questions are answered exactly.
     """
 
@@ -57,7 +57,7 @@ class Online:
         self.asked = -NEVER  # the latest time asked about
         self.events: dict[Any, Occurrence] = {}
         self.early: dict[Any, list[tuple[int, int, int]]] = {}  # labels that came before their event
-        self.seen: dict[str, dict[Any, None]] = {name: {} for name in feeds if name != "events"}
+        self.seen: dict[str, dict[Any, None]] = {name: {} for name in feeds}  # ids, but of events held
         self.facts: list[Facts] = list(facts_of(plan.lookups))
         self.networks = layout.networks_of(plan)
         self.shelves = layout.shelves_of(plan, feeds)
@@ -91,7 +91,7 @@ class Online:
         told = None if feed.id is None else plain_field(feed.id, row.get(feed.id))
         if source == "events" and feed.id is not None and told is None:
             raise DataError("an event came without its id", f"give `{feed.id}`")
-        if told is not None and told in (self.events if source == "events" else self.seen[source]):
+        if told is not None and (told in self.seen[source] or (source == "events" and told in self.events)):
             return False
         plain, order = feed.plain(row, self.reads[source] - feed.overwritten), feed.order(row)
         plain[ID] = told
@@ -344,7 +344,10 @@ class Online:
 
     def _drop(self, what: int, which: Any, floor: int) -> None:
         if what == _EVENT:
-            self.events.pop(which, None)
+            event = self.events.pop(which, None)
+            if event is not None and self.lasts is not None and self.memory > self.lasts:
+                self.seen["events"][which] = None  # windows still hold its rows
+                self._expire(event.time, self.memory, _SEEN, ("events", which))
         elif what == _EARLY:
             self.early.pop(which, None)
         elif what == _SEEN:

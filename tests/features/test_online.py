@@ -162,6 +162,18 @@ def test_an_event_counts_once() -> None:
     assert made.features({"user": "u"}, 10) == {"x": 2.0, "y": 1.0}
 
 
+def test_an_event_counts_once_as_long_as_a_window_holds_it() -> None:
+    """An event that no longer waits for labels is still known as one that came."""
+    made = engine(node("count", 9 * HOUR), keep=HOUR)
+    made.admit("events", {"id": 1, "user": "u"}, 0)
+    made.features({}, 5 * HOUR)
+    made.evict()
+    assert not made.events and not made.admit("events", {"id": 1, "user": "u"}, 4 * HOUR)
+    made.features({}, 20 * HOUR)
+    made.evict()
+    assert made.admit("events", {"id": 1, "user": "u"}, 20 * HOUR)
+
+
 def test_what_was_overwritten_again_makes_way() -> None:
     """A column that is set twice counts once, as it was set last; told again unchanged it keeps its instant."""
     made = engine(node("count", None, where="status == 'bad'"))
