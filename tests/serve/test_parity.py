@@ -84,6 +84,14 @@ compute = ["count"]
 where = "status == 'declined'"
 
 [[features]]
+name = "early_bird"
+source = "events"
+by = ["user"]
+over = ["7d"]
+compute = ["count"]
+where = "hour_of_day(signed_up) < 12"
+
+[[features]]
 source = "labels"
 by = ["user", "device"]
 over = ["30d"]
@@ -118,6 +126,7 @@ def rows(seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
         event = {"event_id": f"e{i}", "event_time": time, "user_id": f"u{rng.integers(0, 6)}", "bin": int(i % 5)}
         event |= {"device_id": ["d1", "d2", "unknown", None][int(rng.integers(0, 4))]}
         event |= {"amount": round(float(rng.normal(50, 40)), 2) if rng.random() < 0.9 else None}
+        event["signed_up"] = f"2026-01-0{1 + i % 9}T{i % 24:02d}:15:00+02:00"  # a time that no recipe calls a clock
         sent.append(event)
         yield "decide", event
         draw, old = rng.random(), sent[int(rng.integers(0, len(sent)))]
@@ -146,7 +155,7 @@ def toy(recipe: Recipe) -> Release:
     def score(row: Any, reasons: int) -> Decision:
         return Decision(None, 0.5, 0.0, "allow", (), (), plan.digest, "toy", "shadow")
 
-    files = {"online.json": canonical_json(declare(recipe))}
+    files = {"online.json": canonical_json(declare(recipe, {"events": {"signed_up": "time"}}))}
     scorer = SimpleNamespace(model=SimpleNamespace(plan=plan))
     return cast(Release, SimpleNamespace(id="toy", files=files, scorer=scorer, score=score))
 
