@@ -72,7 +72,7 @@ def feed(process: subprocess.Popen[bytes], lines: bytes) -> None:
         pass
 
 
-def lives(messages: list[Message], folder: Path, kills: int, seed: int) -> dict[int, Any]:
+def lives(messages: list[Message], store: str, kills: int, seed: int) -> dict[int, Any]:
     """What all processes said together: each is killed, the next gets what is left and a little of what is not."""
     draw, acknowledged = random.Random(seed), {}
     done = 0
@@ -81,7 +81,7 @@ def lives(messages: list[Message], folder: Path, kills: int, seed: int) -> dict[
         if at % 3 == 1:
             left.insert(draw.randrange(len(left) + 1), [-1, 0, "snapshot", {}])
         most = (len(messages) - done) // (kills + 1 - at)
-        given = life(str(folder), left, len(left) + 1 if at == kills else draw.randint(1, max(1, 2 * most)))
+        given = life(store, left, len(left) + 1 if at == kills else draw.randint(1, max(1, 2 * most)))
         for number, told in given.items():
             assert acknowledged.setdefault(number, told) == told  # said twice, it is the same
         done = max([done, *(number + 1 for number in given)])
@@ -91,7 +91,7 @@ def lives(messages: list[Message], folder: Path, kills: int, seed: int) -> dict[
 def check(folder: Path, events: int, kills: int, seed: int) -> None:
     """Every event is in the log once, and was given what the process that lived gave."""
     messages = list(rich_messages(events, seed))
-    acknowledged = lives(messages, folder, kills, seed)
+    acknowledged = lives(messages, str(folder), kills, seed)
     acknowledged.pop(-1, None)
     assert sorted(acknowledged) == list(range(len(messages)))
     expected = uninterrupted(messages)

