@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Decided", "Rebuilt", "rebuild"]
 
-COUNTS = ("records", "decisions", "late", "observed", "duplicates", "other_plan", "unanswered", "other_kinds")
-COUNTS += ("orphans", "clocks")
+COUNTS: tuple[str, ...] = ("records", "decisions", "late", "observed", "duplicates", "other_plan", "unanswered")
+COUNTS += ("other_kinds", "orphans", "clocks")
 _SET = "riskml.set_at."  # when a column was overwritten, as far as the log can tell
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?")
 Row = Mapping[str, Any]
