@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,9 @@ def life(store: str, work: list[list[Any]], acknowledgements: int) -> dict[int, 
 def feed(process: subprocess.Popen[bytes], lines: bytes) -> None:
     """Send it all, as far as anybody reads."""
     assert process.stdin is not None
-    try:
-        process.stdin.write(lines)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass
+    for send in (lambda pipe: pipe.write(lines), lambda pipe: pipe.close()):
+        with suppress(BrokenPipeError):
+            send(process.stdin)
 
 
 def lives(messages: list[Message], store: str, kills: int, seed: int) -> dict[int, Any]:
