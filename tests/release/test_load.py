@@ -258,3 +258,25 @@ def test_a_model_may_read_part_of_its_plan(world: World, tmp_path: Path) -> None
     assert decision.missing == () and decision.margin == model.margins(world.frame)[3]
     assert release.score(row | {"is_new_device": "yes", "event_time": "noon"}) == decision
     assert release.score_table(world.rows[fields].head(5), reasons=0)["margin"][3] == decision.margin
+
+
+def test_a_warm_release_decides_as_a_cold_one(world: World, path: Path) -> None:
+    """Machine code changes no margin, probability or reason."""
+    cold, warm = load(path), load(path)
+    warm.warm()
+    assert warm.scorer.forest.warmed and not cold.scorer.forest.warmed
+    for at in range(0, 120, 3):
+        one, other = cold.score(as_row(world, at)), warm.score(as_row(world, at))
+        assert dataclasses.replace(one, reasons=()) == dataclasses.replace(other, reasons=())
+        assert [reason.feature for reason in one.reasons] == [reason.feature for reason in other.reasons]
+        parts = [reason.contribution for reason in other.reasons]
+        assert [reason.contribution for reason in one.reasons] == pytest.approx(parts, rel=0, abs=1e-10)
+
+
+def test_a_release_tells_of_its_streams(world: World, release: Release, tmp_path: Path) -> None:
+    """What raw events look like is read from the release; without it, deciding on them is refused."""
+    told = {"schema": "riskml.online/1", "events": {"id": "event_id"}}
+    made = build_release(tmp_path, model=world.model, verdict=world.verdict, online=told, **BUILD)
+    assert load(made.path).streams == told and release.streams is None
+    with pytest.raises(ReleaseError, match="raw events"):
+        release.online()
