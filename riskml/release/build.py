@@ -8,7 +8,6 @@ for, and names that are no file names are refused. No row of the data goes in.
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +20,7 @@ import numpy as np
 from riskml.errors import ReleaseError, UsageError
 from riskml.release import archive
 from riskml.release.card import model_card
+from riskml.release.files import write_file
 from riskml.release.flat import flatten
 from riskml.release.golden import golden_vectors
 from riskml.release.inputs import Inputs, declare_inputs
@@ -156,7 +156,7 @@ def _finish(path: Path, manifest: Manifest, files: Mapping[str, bytes], key: str
         whole[archive.SIGNATURE] = sign(whole[archive.MANIFEST], key)
     raw = archive.encode(whole)
     found = _check_own(raw)
-    _write(path, raw)
+    write_file(path, raw)
     return ReleaseInfo(
         path=path,
         id=manifest.id,
@@ -197,25 +197,3 @@ def _check_own(raw: bytes) -> Verification:
     if not found.ok:
         raise ReleaseError(f"the release would not verify: {found.problems[0]}", "report this as a bug of riskml")
     return found
-
-
-def _write(path: Path, raw: bytes) -> None:
-    """Write through a temporary sibling: ``path`` is either old or whole.
-
-    Raises:
-        UsageError: the folder is missing, not writable or full.
-    """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with fresh.open("wb") as stream:
-                stream.write(raw)
-                stream.flush()
-                os.fsync(stream.fileno())
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write `{path}`: {error.strerror or error}", "free space or choose another folder"
-        ) from None
