@@ -120,13 +120,13 @@ class Release:
         scorer = self.scorer
         encoded, missing = scorer.read(row)
         margin = scorer.margin(encoded)
-        found = scorer.reason(encoded, reasons) if reasons > 0 else ()
+        found = [Reason(name, part) for name, part in scorer.reason(encoded, reasons)] if reasons > 0 else ()
         return Decision(
             event=_event_id(row, scorer.inputs.event_id),
             probability=scorer.probability(margin),
             margin=margin,
             action=scorer.action(margin),
-            reasons=tuple([Reason(name, part) for name, part in found]),
+            reasons=tuple(found),
             missing=missing,
             plan=scorer.model.plan.digest,
             release=self.id,

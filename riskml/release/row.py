@@ -11,7 +11,6 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +61,7 @@ def row_reader(schema: Schema, fields: Sequence[Field], derived: Sequence[Derive
     declared = [field.name for field in fields]
     empty: dict[str, object] = dict.fromkeys(names)
     take: Callable[[Any], Sequence[Any]] = _taker(names)
-    codes = [(at, _coder(schema, f)) for at, f in enumerate(direct) if f.kind == "category"]
+    codes = [(at, _Codes(schema, f)) for at, f in enumerate(direct) if f.kind == "category"]
     gone = [(at, frozenset(null_numbers(f.nulls))) for at, f in enumerate(direct) if f.kind == "number" and f.nulls]
     derive = _deriver(schema, known, names, derived) if derived else None
     numbers, width = len(direct), len(schema.names)
@@ -81,13 +80,12 @@ def row_reader(schema: Schema, fields: Sequence[Field], derived: Sequence[Derive
                 missing = tuple([name for name in declared if name not in row])
             extra = derive(row, values, missing) if derive is not None else None
             for at, code in codes:
-                values[at] = code(values[at])
+                values[at] = code[values[at]]
             for at, words in gone:
                 if values[at] in words:
                     values[at] = null
-            del values[numbers:]
             if extra is not None:
-                values += extra
+                values[numbers:] = extra
             single = frombuffer(pack(*values), _SINGLE)
         except _UNUSUAL:
             return None
@@ -106,23 +104,23 @@ def _taker(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
     return lambda row: [row[name] for name in names]
 
 
-def _coder(schema: Schema, field: Field) -> Code:
+class _Codes(dict[Any, float]):
     """From a text, or null, of a categorical field to its code; NaN where it was not learned."""
-    known, absent, null = schema.codes[field.name], schema.absent[field.name], _NULL
-    nulls = frozenset(field.nulls)
 
-    @lru_cache(maxsize=REMEMBERED)
-    def code(text: str) -> float:
-        return absent if text in nulls else known.get(text, math.nan)
+    def __init__(self, schema: Schema, field: Field) -> None:
+        absent = schema.absent[field.name]
+        super().__init__(dict.fromkeys(field.nulls, absent) | {_NULL: absent})
+        self._known, self._absent = schema.codes[field.name], absent
 
-    def encode(value: Any) -> float:
-        if type(value) is str:
-            return code(value)
-        if value is null or value != value:
-            return absent
-        raise TypeError
-
-    return encode
+    def __missing__(self, value: Any) -> float:
+        if type(value) is not str:
+            if value != value:
+                return self._absent
+            raise TypeError
+        code = self._known.get(value, math.nan)
+        if len(self) < REMEMBERED:
+            self[value] = code
+        return code
 
 
 def _deriver(
@@ -153,7 +151,7 @@ def _deriver(
 
 def _finish(schema: Schema, field: Field) -> Code:
     """What becomes of the value of a derived feature: numbers are left to the packing, texts become codes."""
-    return _coder(schema, field) if field.kind == "category" else _same
+    return _Codes(schema, field).__getitem__ if field.kind == "category" else _same
 
 
 def _same(value: Any) -> float:
