@@ -51,6 +51,7 @@ class Shelf:
         self.blanks: dict[tuple[str, ...], dict[str, float | None]] = {}
         self.places: dict[str, int] = {}  # column -> its place in a pile
         self.numbers: set[str] = set()
+        self.kept: list[tuple[str, bool]] = []  # what lies in a pile, and whether it must be a number
         self.piles: dict[Key, Pile] = {}
         self.folded: dict[Key, list[Summary]] = {}  # one summary per node of a lifetime
         self.none = Pile(0)
@@ -70,6 +71,7 @@ class Shelf:
         self.columns |= {node.column} if node.column else set()
         if node.column and (node.aggregate in OF_NUMBERS or node.aggregate == "decay"):
             self.numbers.add(node.column)
+        self.kept = [(name, name in self.numbers) for name in self.places]
         reach = node.offset + node.lag
         if node.window is not None:
             reach += node.window
@@ -97,14 +99,12 @@ class Shelf:
             DataError: a text stands where a number is needed.
             ExpressionError: the filter compares what cannot be compared.
         """
-        key = tuple(row.get(name) for name in self.keys)
+        key = tuple([row.get(name) for name in self.keys])
         if None in key:
             return None
         if self.filter is not None and not self.bound and not truth(self.filter, row):
             return None
-        values = (row.get(name) for name in self.places)
-        kept = zip(self.places, values, strict=True)
-        return key, tuple(number(name, value) if name in self.numbers else value for name, value in kept)
+        return key, tuple([number(name, row.get(name)) if plain else row.get(name) for name, plain in self.kept])
 
     def put(self, content: Content, time: int, order: Order, seen: int) -> bool:
         """Put a row on the shelf, which counts from just after ``seen`` on; whether it is the first of its key."""
