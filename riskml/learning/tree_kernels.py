@@ -141,7 +141,7 @@ def _sum(pack: Words, left: Words, leaf: Words) -> float:
 
 
 @kernel
-def in_set(x: float, place: int, bits: NDArray[np.int64]) -> bool:
+def in_set(x: float, place: np.int64, bits: NDArray[np.int64]) -> bool:
     """Whether a category is in the set whose first word and number of words, 32 bits each, are ``place``."""
     if not (x > -1.0 and x < 2147483648.0):
         return False

@@ -21,8 +21,11 @@ from riskml.learning.tree_walk import TINY
 Words = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
-LOW = (1 << WIDTH) - 1
-APART, FIRST, AGAIN = 0, 2, 4  # how a node's feature was met before: it differed, never, it agreed; 1 more: left
+ZERO, ONE, U2, U3, U4, EIGHT, HALF = (np.uint64(value) for value in (0, 1, 2, 3, 4, POINTS, 32))
+U_NODE, VIEW, LOW = np.uint64(NODE), np.uint64(2**32 - 1), np.uint64(2**WIDTH - 1)
+W1, W2, W3, W4 = (np.uint64(value) for value in (WIDTH, 2 * WIDTH, 3 * WIDTH, 3 * WIDTH + 1))
+# How a node's feature was met before: it differed, never, it agreed. One more says that the row went left.
+APART, FIRST, AGAIN = np.uint64(0), np.uint64(2), np.uint64(4)
 
 
 @kernel
@@ -38,7 +41,7 @@ def contributions(rows: Floats, pack: Words, out: Floats) -> None:
     room = room[(-room.ctypes.data // 8) % POINTS :]  # a vector that begins a line of the cache is read at once
     views = np.empty(VIEWS * features)
     share = np.ones(2 * leaves)
-    how, agrees = np.zeros(2 * leaves, dtype=np.int64), np.zeros(2 * leaves, dtype=np.int64)
+    how, agrees = np.zeros(2 * leaves, dtype=np.uint64), np.zeros(2 * leaves, dtype=np.uint64)
     for i in range(len(rows)):
         _look(rows[i], views)
         room[totals:above] = 0.0
@@ -49,7 +52,7 @@ def contributions(rows: Floats, pack: Words, out: Floats) -> None:
                 rule = rules + (ints[tree + 3] >> 16) + 3 * POINTS * part
                 room[: 2 * POINTS] = floats[rule : rule + 2 * POINTS]
                 room[above : above + POINTS] = floats[rule + 2 * POINTS : rule + 3 * POINTS]
-                _walk(ints, floats, tree, views, room, above, below, share, how, agrees)
+                _walk(pack, floats, tree, views, room, np.uint64(above), np.uint64(below), share, how, agrees)
         for f in range(features):
             at = totals + f * POINTS
             total = 0.0
@@ -72,40 +75,43 @@ def _look(row: Floats, views: Floats) -> None:
 
 @kernel
 def _walk(
-    ints: Ints,
+    words: Words,
     floats: Floats,
     tree: int,
     views: Floats,
     room: Floats,
-    above: int,
-    below: int,
+    above: np.uint64,
+    below: np.uint64,
     share: Floats,
-    how: Ints,
-    agrees: Ints,
+    how: Words,
+    agrees: Words,
 ) -> None:
-    """Add one tree's part to the totals of one row; arithmetic chooses sides, since no machine can guess them."""
-    nodes = ints[tree]
-    start = ints[4] + NODE * ints[tree + 1]
-    value = ints[6] + ints[tree + 2]
-    agrees[0] = 1
+    """Add one tree's part to the totals of one row; arithmetic chooses sides, since no machine can guess them.
+
+    All places are unsigned, so that none is asked whether it counts from the end.
+    """
+    nodes = words[tree]
+    start = words[4] + U_NODE * words[tree + 1]
+    value = words[6] + words[tree + 2]
+    agrees[0] = ONE
     for node in range(nodes):
-        w = start + NODE * node
-        links = ints[w + 3]
-        left, right, before = links & LOW, (links >> WIDTH) & LOW, (links >> 2 * WIDTH) & LOW
-        x = views[ints[w + 4] & 0xFFFFFFFF]
-        if links >> (3 * WIDTH + 1):
-            goes = np.int64(in_set(x, ints[w], ints[ints[7] : ints[8]]))
+        w = start + U_NODE * node
+        links = words[w + U3]
+        left, right, before = links & LOW, (links >> W1) & LOW, (links >> W2) & LOW
+        x = views[words[w + U4] & VIEW]
+        if links >> W4:
+            goes = np.uint64(in_set(x, np.int64(words[w]), words[words[7] : words[8]].view(np.int64)))
         else:
-            goes = np.int64((x <= floats[w]) | ((x != x) & ((links >> 3 * WIDTH) == 1)))
-        g = above + POINTS * node
-        share[left], share[right] = floats[w + 1], floats[w + 2]
-        turn = (left ^ right) & -goes
+            goes = np.uint64((x <= floats[w]) | ((x != x) & ((links >> W3) == ONE)))
+        g = above + EIGHT * node
+        share[left], share[right] = floats[w + ONE], floats[w + U2]
+        turn = (left ^ right) & (ZERO - goes)
         hot, cold = right ^ turn, left ^ turn
         known = agrees[before]
-        agrees[hot], agrees[cold] = known, 0
-        hot, cold = above + POINTS * min(hot, nodes), above + POINTS * min(cold, nodes)
-        z_hot, z_cold = floats[w + 2 - goes], floats[w + 1 + goes]
-        if before == 0:
+        agrees[hot], agrees[cold] = known, ZERO
+        hot, cold = above + EIGHT * min(hot, nodes), above + EIGHT * min(cold, nodes)
+        z_hot, z_cold = floats[w + U2 - goes], floats[w + ONE + goes]
+        if before == ZERO:
             how[node] = FIRST + goes
             down(room, g, hot, cold, z_hot, z_cold)
         elif known:
@@ -116,19 +122,21 @@ def _walk(
             z = share[before]
             part = 1.0 / z if z > 0.0 else 0.0
             down_apart(room, g, hot, cold, z_hot * part, z_cold * part)
-    for leaf in range(nodes + 1):
-        fill(room, below + POINTS * (nodes + leaf), floats[value + leaf])
-    for node in range(nodes - 1, -1, -1):
-        w = start + NODE * node
-        links = ints[w + 3]
-        left, right, before = links & LOW, (links >> WIDTH) & LOW, (links >> 2 * WIDTH) & LOW
-        h, g = below + POINTS * node, above + POINTS * node
-        goes = how[node] & 1
-        turn = (left ^ right) & -goes
-        hot, cold = below + POINTS * (right ^ turn), below + POINTS * (left ^ turn)
-        z_hot, z_cold = floats[w + 2 - goes], floats[w + 1 + goes]
-        total = 2 * POINTS + POINTS * (ints[w + 4] >> 32)
-        if before == 0:
+    for leaf in range(nodes + ONE):
+        fill(room, below + EIGHT * (nodes + leaf), floats[value + leaf])
+    node = nodes
+    while node > ZERO:
+        node -= ONE
+        w = start + U_NODE * node
+        links = words[w + U3]
+        left, right, before = links & LOW, (links >> W1) & LOW, (links >> W2) & LOW
+        h, g = below + EIGHT * node, above + EIGHT * node
+        goes = how[node] & ONE
+        turn = (left ^ right) & (ZERO - goes)
+        hot, cold = below + EIGHT * (right ^ turn), below + EIGHT * (left ^ turn)
+        z_hot, z_cold = floats[w + U2 - goes], floats[w + ONE + goes]
+        total = U2 * EIGHT + EIGHT * (words[w + U4] >> HALF)
+        if before == ZERO:
             up(room, h, hot, cold, g, total, z_hot, z_cold)
         elif how[node] >= AGAIN:
             up_again(room, h, hot, cold, g, total, z_hot, z_cold, share[before])

@@ -94,8 +94,18 @@ class Forest:
         return self._walk.contributions(rows) if self._machine is None else self._machine.contributions(rows, threads)
 
     def warm(self) -> None:
-        """Load or compile the kernels, after which rows are scored by machine code."""
-        if self._machine is None:
+        """Load or compile the kernels, after which rows are scored by machine code.
+
+        Nothing changes where Numba is missing or switched off; ``warmed`` tells.
+        """
+        if self._machine is not None:
+            return
+        try:
+            import numba
+        except ImportError:
+            return
+        settings: Any = numba.config
+        if not settings.DISABLE_JIT:
             from riskml.learning.tree_machine import Machine
 
             object.__setattr__(self, "_machine", Machine.of(self._walk))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import config
 from numpy.typing import NDArray
 
 from riskml.errors import DataError
@@ -178,6 +179,18 @@ def test_scoring_needs_numpy_alone() -> None:
     raw = Forest.flatten(texts("plain")).encode()
     done = subprocess.run([sys.executable, "-c", code], input=raw, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_without_a_compiler_scores_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Numba is missing or switched off, warming changes nothing."""
+    X = hostile(5)
+    for broken in (lambda m: m.setitem(sys.modules, "numba", None), lambda m: m.setattr(config, "DISABLE_JIT", 1)):
+        with monkeypatch.context() as patch:
+            broken(patch)
+            forest = Forest.flatten(texts("plain"))
+            forest.warm()
+        assert not forest.warmed
+        assert np.array_equal(forest.margins(X), margins(texts("plain"), X))
 
 
 def test_what_is_not_a_sum_of_plain_trees_is_refused() -> None:
