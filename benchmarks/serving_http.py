@@ -59,6 +59,7 @@ LANES = (
     ("FastAPI + Booster.predict", "predict", "/score", True),
     ("FastAPI + pred_contrib", "contrib", "/score", True),
     ("uvicorn, bare ASGI, riskml", "asgi", "/score", True),
+    ("uvicorn, bare ASGI, empty", "asgi", "/health", False),
 )
 
 
@@ -228,7 +229,8 @@ def ratios(found: Facts) -> Facts:
         "score vs FastAPI + Booster.predict": ("riskml score", "FastAPI + Booster.predict"),
         "score with reasons vs FastAPI + pred_contrib": ("riskml score + reasons", "FastAPI + pred_contrib"),
         "score vs the empty answer": ("riskml score", "riskml empty"),
-        "score vs bare ASGI on uvicorn": ("riskml score", "uvicorn, bare ASGI, riskml"),
+        "empty answer vs bare ASGI on uvicorn": ("riskml empty", "uvicorn, bare ASGI, empty"),
+        "score vs bare ASGI on uvicorn, which logs nothing": ("riskml score", "uvicorn, bare ASGI, riskml"),
     }
     return {
         words: {

@@ -70,8 +70,11 @@ def asgi_app(release: Release) -> Any:
             message = await receive()
             parts.append(message.get("body", b""))
             more = message.get("more_body", False)
-        said = release.score(read(b"".join(parts)), 0)
-        body = write({"id": said.event, "action": said.action, "probability": said.probability})
+        if scope["path"] == "/score":
+            said = release.score(read(b"".join(parts)), 0)
+            body = write({"id": said.event, "action": said.action, "probability": said.probability})
+        else:
+            body = b'{"status":"ok"}'
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
