@@ -11,12 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from riskml.release.build import build_release
+from riskml.release.load import Reason
 from tests.release.worlds import BUILD, make_frame, make_model, make_plan, make_rows, make_verdict
 from tests.serve.worlds import streams
 
@@ -151,6 +152,12 @@ def feature_rows(n: int) -> list[dict[str, Any]]:
             del plain["asset"]
         out.append(plain)
     return out
+
+
+def near(said: list[dict[str, Any]], wanted: Sequence[Reason]) -> bool:
+    """Whether reasons are the same, in the same order; machine code and NumPy add the parts in another order."""
+    names = [one["feature"] for one in said] == [one.feature for one in wanted]
+    return names and all(abs(a["contribution"] - b.contribution) < 1e-10 for a, b in zip(said, wanted, strict=True))
 
 
 def records(folder: Path, kind: str) -> list[dict[str, Any]]:

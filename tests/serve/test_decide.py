@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from riskml.release.load import load
 from riskml.serve.decider import Decider
 from riskml.serve.journal import read_log
-from tests.serve.served import Server, records, serving
+from tests.serve.served import Server, near, records, serving
 from tests.serve.worlds import MINUTE, START, raw_events
 
 
@@ -53,7 +52,7 @@ def test_decisions_are_the_deciders_and_survive_a_kill(release: Path, tmp_path: 
         answer = twin.decide(record["event"], record["arrival"])
         said = next(one for one in first if one["id"] == record["id"])
         assert (said["margin"], said["probability"]) == (answer.decision.margin, answer.decision.probability)
-        assert said["reasons"] == [asdict(reason) for reason in answer.decision.reasons]
+        assert near(said["reasons"], answer.decision.reasons)
         assert record["features"] == answer.features
     with serving(release, "--log", log) as server:
         again = decided(server, 25)

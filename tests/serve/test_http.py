@@ -17,7 +17,7 @@ import pytest
 
 from riskml.release.load import load
 from riskml.serve.ramp import enforced
-from tests.serve.served import TOKEN, Server, ask, everything, feature_rows, records, serving
+from tests.serve.served import TOKEN, Server, ask, everything, feature_rows, near, records, serving
 
 QUICK = ("--limit", "head_seconds=1", "--limit", "body_seconds=1", "--limit", "linger_seconds=0.2")
 GET = b"GET /health HTTP/1.1\r\nhost: x\r\n"
@@ -52,9 +52,7 @@ def test_score_gives_what_the_release_gives(release: Path, tmp_path: Path) -> No
         body = one.body
         assert (body["margin"], body["probability"]) == (wanted.margin, wanted.probability)
         assert (body["would"], body["action"]) == (wanted.action, enforced(wanted.action, "add"))
-        assert [(r["feature"], r["contribution"]) for r in body["reasons"]] == [
-            (r.feature, r.contribution) for r in wanted.reasons
-        ]
+        assert near(body["reasons"], wanted.reasons)
         assert tuple(body["missing"]) == wanted.missing and body["id"] == row["event_id"]
         assert (body["release"], body["plan"], body["stage"]) == (local.id, wanted.plan, "add")
         assert record["event"] == row and record["shadow"] == []
