@@ -54,7 +54,7 @@ class Decider:
         choose: for an event's id the arm that decides, and the chance that it had; None: always "champion".
         log: beside a shared store, where this process keeps what it said and took in.
         slack: microseconds by which an event may come late and still be answered exactly.
-        keep: microseconds for which events wait for outcomes and overwritten columns.
+        keep: microseconds for which events wait for outcomes and overwritten columns; what comes later counts nowhere.
         remember: microseconds for which the ids of decided events are known.
         ahead: microseconds by which an event may be ahead of the clock.
         reasons: at most so many.
@@ -74,7 +74,7 @@ class Decider:
         choose: Choice | None = None,
         log: Store | None = None,
         slack: int = 60 * MINUTE,
-        keep: int = 90 * DAY,
+        keep: int = 365 * DAY,
         remember: int = 7 * DAY,
         ahead: int = 5 * MINUTE,
         reasons: int = 3,
