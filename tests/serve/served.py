@@ -115,7 +115,7 @@ def serving(release: Path, *words: object, token: str | None = None) -> Iterator
     reader = threading.Thread(target=_listen, args=(process, server.words), daemon=True)
     reader.start()
     try:
-        server.port = int(server.heard("listening on", 120).rsplit(":", 1)[1])
+        server.port = int(server.heard("listening on", 300).rsplit(":", 1)[1])
         yield server
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
