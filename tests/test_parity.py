@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from riskml.data.labels import label_log
 from riskml.data.tables import read_tables
@@ -65,7 +66,9 @@ def check_parity(model: Model, table: FeatureTable, release: Release, recipe: Re
         assert decision.missing == ()
         assert decision.action == ("alert" if wanted[at] >= model.threshold else "allow")
         best = np.sort(contributions[:-1])[::-1]
-        assert [reason.contribution for reason in decision.reasons] == best[best > 0][:3].tolist()
+        assert [reason.contribution for reason in decision.reasons] == pytest.approx(
+            best[best > 0][:3].tolist(), rel=0, abs=1e-10
+        )
 
 
 def test_account_takeover(walk: Walk, tmp_path: Path) -> None:

@@ -115,7 +115,17 @@ def _decider(settings: Settings, lineup: Lineup, tell: Callable[[str], None]) ->
         challengers=_challengers(lineup),
         choose=lineup.ramp.choose,
         reasons=settings.reasons,
+        log=_own_log(settings),
     )
+
+
+def _own_log(settings: Settings) -> Store | None:
+    """Where this process keeps what it said, beside what it shares with others."""
+    if settings.store is None or settings.log is None:
+        return None
+    from riskml.serve.journal import Journal
+
+    return Journal(settings.log, sync=settings.sync)
 
 
 def _store(settings: Settings, name: str) -> Store:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from riskml.serve.journal import read_log
+from riskml.serve.records import parse_record
 from tests.serve.served import serving
 from tests.serve.worlds import raw_events
 
@@ -26,15 +28,21 @@ def url() -> Iterator[str]:
     server.close()
 
 
-def test_two_servers_agree_with_one(shelf: Path, url: str) -> None:
-    """Events sent to either in turn give what one server gives, and come back the same from the other."""
+def test_two_servers_agree_with_one(shelf: Path, url: str, tmp_path: Path) -> None:
+    """Events sent to either in turn give what one server gives, and come back the same from the other.
+
+    Each keeps what it said in a log of its own, if it has one.
+    """
     release = shelf / "account-takeover-0.1.0.riskml"
     events = list(raw_events(12))
     with serving(release) as alone:
         wanted = [alone.ask("POST", "/decide", event).body for event in events]
-    with serving(release, "--store", url) as one, serving(release, "--store", url) as other:
+    logged = ("--log", str(tmp_path / "log"))
+    with serving(release, "--store", url, *logged) as one, serving(release, "--store", url) as other:
         turns = [(one, other)[number % 2].ask("POST", "/decide", event).body for number, event in enumerate(events)]
         again = [(other, one)[number % 2].ask("POST", "/decide", event).body for number, event in enumerate(events)]
     assert [body["margin"] for body in turns] == [body["margin"] for body in wanted]
     assert [body["duplicate"] for body in turns] == [False] * 12 and all(body["duplicate"] for body in again)
     assert [body["margin"] for body in again] == [body["margin"] for body in turns]
+    said = [parse_record(record)["id"] for _, record in read_log(tmp_path / "log")]
+    assert said == [event["event_id"] for event in events[::2]]
